@@ -1,0 +1,80 @@
+"""The `git` program, called so that a repository's own configuration cannot make it run anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import ChildFailed, UsageError
+
+# Repository configuration names programs; for our own calls none of them runs.
+_NEUTRAL = (
+    "-c", "core.hooksPath=/dev/null",
+    "-c", "core.fsmonitor=false",
+    "-c", "core.pager=cat",
+    "-c", "protocol.ext.allow=never",
+    "-c", "submodule.recurse=false",
+    "-c", "gc.auto=0",
+    "-c", "maintenance.auto=false",
+)  # fmt: skip
+
+# What a caller's Git (a hook, an alias) says of *its* command; it must not steer ours.
+_FOREIGN = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_NAMESPACE",
+    "GIT_EXTERNAL_DIFF", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_REFLOG_ACTION", "GIT_REPLACE_REF_BASE",
+)  # fmt: skip
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for one `git` call: no prompts, no replaced objects, no writes to the user's index."""
+    env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    env.update(GIT_NO_REPLACE_OBJECTS="1", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+    return {**env, **(extra or {})}
+
+
+def attempt(
+    args: Sequence[str],
+    *,
+    cwd: Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `git` and return what came of it, success or not.
+
+    Raises:
+        UsageError: there is no `git` program.
+    """
+    try:
+        return subprocess.run(
+            ["git", *_NEUTRAL, *args],
+            cwd=cwd,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            env=environment(env),
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise UsageError("there is no `git` program on PATH", do="install Git 2.28 or newer") from error
+
+
+def run(
+    args: Sequence[str],
+    *,
+    cwd: Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> bytes:
+    """The standard output of one `git` command.
+
+    Raises:
+        ChildFailed: it exited with another code than 0; the error holds its last words.
+    """
+    result = attempt(args, cwd=cwd, input=input, env=env)
+    if result.returncode:
+        words = result.stderr.decode(errors="replace").strip().splitlines()
+        verb = next((arg for arg in args if not arg.startswith("-")), "git")
+        raise ChildFailed(f"git {verb} failed in {cwd}", why=words[-1] if words else f"exit code {result.returncode}")
+    return result.stdout

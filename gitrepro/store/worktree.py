@@ -1,0 +1,283 @@
+"""The code of a run: the commit, what differs from it, and a snapshot of that. The user's index is never touched."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from ..errors import ChildFailed
+from . import fs, git
+from .fold import Identity
+from .repository import Repository
+
+MAX_FILE_BYTES: Final = 1 << 20
+MAX_SNAPSHOT_BYTES: Final = 20 << 20
+_LISTED_AT_MOST: Final = 100
+
+# fmt: off
+SOURCE_SUFFIXES: Final = frozenset({
+    ".py", ".pyi", ".pyx", ".pxd", ".ipynb", ".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp", ".rs", ".go",
+    ".java", ".js", ".ts", ".r", ".jl", ".lua", ".m", ".sh", ".bash", ".zsh", ".sql", ".proto",
+})
+# JSON is not here: it is what programs write. A JSON file that the command line or the config names counts.
+CONFIG_SUFFIXES: Final = frozenset({
+    ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".gin", ".jsonnet", ".libsonnet",
+})
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path that is not as committed.
+
+    `what` is `modified`, `added`, `deleted`, `untracked`, `submodule`, or `hidden` (an edit Git was told not to see).
+    """
+
+    path: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTree:
+    """The code at one moment.
+
+    `dirty` holds what makes the commit not the code that ran; `untracked` the other untracked files, which are
+    listed and do not.
+    """
+
+    commit: str | None
+    branch: str | None
+    tree: str | None
+    dirty: tuple[Change, ...]
+    untracked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A commit of the files as they are, and the files it leaves out, each with the reason."""
+
+    commit: str
+    tree: str
+    left_out: tuple[tuple[str, str], ...]
+
+
+def look(repository: Repository, *, named: Iterable[str] = ()) -> WorkTree:
+    """The state of the work tree.
+
+    Args:
+        named: words of the command line and the config; an untracked file among them is part of the code.
+
+    Raises:
+        ChildFailed: Git cannot tell.
+    """
+    head = repository.git(
+        "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignore-submodules=none"
+    )
+    commit, branch, changes = _parse_status(head)
+    changes += [Change(path=path, what="hidden") for path in _hidden_edits(repository)]
+    wanted = {str(PurePosixPath(word)) for word in named}
+    dirty = [change for change in changes if change.what != "untracked" or _is_code(change.path, wanted)]
+    rest = [change.path for change in changes if change.what == "untracked" and not _is_code(change.path, wanted)]
+    tree = repository.git("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}").decode().strip() if commit else None
+    return WorkTree(commit=commit, branch=branch, tree=tree, dirty=tuple(dirty), untracked=tuple(rest))
+
+
+def _parse_status(output: bytes) -> tuple[str | None, str | None, list[Change]]:
+    commit: str | None = None
+    branch: str | None = None
+    changes: list[Change] = []
+    fields = iter(output.decode("utf-8", "surrogateescape").split("\0"))
+    for line in fields:
+        match line[:1]:
+            case "#":
+                _, key, value = line.split(" ", 2)
+                if key == "branch.oid" and value != "(initial)":
+                    commit = value
+                if key == "branch.head" and value != "(detached)":
+                    branch = value
+            case "1":
+                parts = line.split(" ", 8)
+                changes.append(Change(path=parts[8], what=_meaning(parts[1], parts[2])))
+            case "2":
+                changes.append(Change(path=line.split(" ", 9)[9], what="added"))
+                changes.append(Change(path=next(fields), what="deleted"))
+            case "u":
+                changes.append(Change(path=line.split(" ", 10)[10], what="modified"))
+            case "?":
+                changes.append(Change(path=line[2:], what="untracked"))
+    return commit, branch, changes
+
+
+def _meaning(codes: str, submodule: str) -> str:
+    if submodule.startswith("S"):
+        return "submodule"
+    if "D" in codes:
+        return "deleted"
+    return "added" if "A" in codes else "modified"
+
+
+def _hidden_edits(repository: Repository) -> list[str]:
+    """Edits that the user told Git not to look at: files marked assume-unchanged, or skip-worktree and still there."""
+    listing = repository.git("ls-files", "-v", "-z").decode("utf-8", "surrogateescape")
+    marked = [entry[2:] for entry in listing.split("\0") if entry and (entry[0].islower() or entry[0] == "S")]
+    # A sparse checkout marks what it leaves out; those files are not there and differ from nothing.
+    present = [path for path in marked if repository.work_tree and (repository.work_tree / path).is_file()]
+    if not present:
+        return []
+    asked = "\0".join(present).encode("utf-8", "surrogateescape")
+    staged = repository.git("ls-files", "-s", "-z", "--", *present).decode("utf-8", "surrogateescape")
+    committed = {entry.split("\t", 1)[1]: entry.split(" ", 2)[1] for entry in staged.split("\0") if "\t" in entry}
+    paths = asked.replace(b"\0", b"\n")
+    actual = repository.git("hash-object", "--stdin-paths", input=paths).decode().split()
+    return [path for path, oid in zip(present, actual, strict=True) if committed.get(path) != oid]
+
+
+def _is_code(path: str, named: set[str]) -> bool:
+    suffix = PurePosixPath(path).suffix.lower()
+    return suffix in SOURCE_SUFFIXES or suffix in CONFIG_SUFFIXES or path in named or PurePosixPath(path).name in named
+
+
+def snapshot(
+    repository: Repository,
+    state: WorkTree,
+    *,
+    identity: Identity,
+    now: float,
+    forbidden: Callable[[str, bytes], str | None],
+) -> Snapshot:
+    """Commit the files as they are, on top of the recorded commit, through an index of our own.
+
+    Modified, deleted and untracked files that Git does not ignore go in, with their modes; a file over 1 MiB, files
+    beyond 20 MiB in all, and what `forbidden(path, head)` names a reason for stay out. The commit is reachable from
+    nothing until a run that names it is folded.
+    """
+    with tempfile.TemporaryDirectory(prefix="gitrepro-index-") as folder:
+        index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
+        if state.commit:
+            repository.git("read-tree", state.commit, env=index)
+        changed = [change.path for change in state.dirty if change.what != "submodule"]
+        present, gone = _split(repository, [*changed, *state.untracked])
+        kept, left_out = _choose(repository, present, forbidden)
+        _update(repository, index, ["--add"], kept)
+        _update(repository, index, ["--force-remove"], gone)
+        tree = _durable(repository, ["write-tree"], env=index)
+    parents = ["-p", state.commit] if state.commit else []
+    text = "snapshot of uncommitted changes\n"
+    commit = _durable(repository, ["commit-tree", *parents, "-m", text, tree], env=_signed(identity, now))
+    _sync_new_objects(repository, commit, state.commit)
+    left_out += [(change.path, "a submodule with changes") for change in state.dirty if change.what == "submodule"]
+    return Snapshot(commit=commit, tree=tree, left_out=tuple(sorted(left_out)))
+
+
+def _split(repository: Repository, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    assert repository.work_tree is not None
+    there = [path for path in paths if os.path.lexists(repository.work_tree / path)]
+    return there, sorted(set(paths) - set(there))
+
+
+def _choose(
+    repository: Repository, paths: Sequence[str], forbidden: Callable[[str, bytes], str | None]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    kept: list[str] = []
+    left_out: list[tuple[str, str]] = []
+    total_bytes = 0
+    for path in sorted(paths):
+        why, size_bytes = _objection(repository, path, forbidden)
+        if not why and total_bytes + size_bytes > MAX_SNAPSHOT_BYTES:
+            why = f"the snapshot would be over {MAX_SNAPSHOT_BYTES >> 20} MiB"
+        if why:
+            left_out.append((path, why))
+        else:
+            kept.append(path)
+            total_bytes += size_bytes
+    return kept, left_out
+
+
+def _objection(
+    repository: Repository, path: str, forbidden: Callable[[str, bytes], str | None]
+) -> tuple[str | None, int]:
+    assert repository.work_tree is not None
+    full = repository.work_tree / path
+    try:
+        if full.is_symlink():
+            return None, 0
+        if not full.is_file():
+            return "not a plain file", 0
+        size_bytes = full.stat().st_size
+        if size_bytes > MAX_FILE_BYTES:
+            return f"{size_bytes} bytes, over {MAX_FILE_BYTES >> 20} MiB", size_bytes
+        with open(full, "rb") as reader:
+            return forbidden(path, reader.read(MAX_FILE_BYTES)), size_bytes
+    except OSError as error:
+        return error.strerror or str(error), 0
+
+
+def _update(repository: Repository, index: dict[str, str], options: list[str], paths: Sequence[str]) -> None:
+    if paths:
+        names = "\0".join(paths).encode("utf-8", "surrogateescape") + b"\0"
+        _durable(repository, ["update-index", *options, "-z", "--stdin"], env=index, input=names)
+
+
+def _durable(
+    repository: Repository, args: list[str], *, env: dict[str, str] | None = None, input: bytes | None = None
+) -> str:
+    # Without these Git syncs no loose object, and a power cut could leave a run naming an empty one.
+    durable = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
+    return repository.git(*durable, *args, env=env, input=input).decode().strip()
+
+
+def _signed(identity: Identity, now: float) -> dict[str, str]:
+    date = f"@{int(now)} +0000"
+    env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    for role in ("AUTHOR", "COMMITTER"):
+        env[f"GIT_{role}_NAME"] = identity.name
+        env[f"GIT_{role}_EMAIL"] = identity.email
+    return env
+
+
+def _sync_new_objects(repository: Repository, commit: str, base: str | None) -> None:
+    # Git syncs the files; their names are durable once their folders are.
+    known = [f"^{base}"] if base else []
+    listing = repository.git("rev-list", "--objects", commit, *known).decode("utf-8", "surrogateescape")
+    for folder in sorted({line[:2] for line in listing.splitlines()}):
+        if (repository.common_dir / "objects" / folder).is_dir():
+            fs.sync_directory(repository.common_dir / "objects" / folder)
+
+
+def document(state: WorkTree, taken: Snapshot | None) -> dict[str, Any]:
+    """The `code` field of a run record."""
+    return {
+        "branch": state.branch,
+        "changes": [f"{change.what} {change.path}" for change in state.dirty[:_LISTED_AT_MOST]],
+        "changes_count": len(state.dirty),
+        "commit": state.commit,
+        "dirty": bool(state.dirty),
+        "left_out": [{"path": path, "why": why} for path, why in (taken.left_out if taken else ())],
+        "snapshot": taken.commit if taken else None,
+        "tree": taken.tree if taken else state.tree,
+        "untracked": list(state.untracked[:_LISTED_AT_MOST]),
+        "untracked_count": len(state.untracked),
+    }
+
+
+def identity(repository: Repository | None, *, fallback: Identity) -> Identity:
+    """Who the user is to Git; `fallback` for what Git does not know."""
+    try:
+        text = git.run(["config", "--get-regexp", r"^user\.(name|email)$"], cwd=_place(repository)).decode(
+            errors="replace"
+        )
+    except ChildFailed:
+        text = ""
+    known = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    return Identity(
+        name=os.environ.get("GIT_AUTHOR_NAME") or known.get("user.name") or fallback.name,
+        email=os.environ.get("GIT_AUTHOR_EMAIL") or known.get("user.email") or fallback.email,
+    )
+
+
+def _place(repository: Repository | None) -> Path:
+    return (repository.work_tree or repository.git_dir) if repository else Path.cwd()
