@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -28,8 +29,13 @@ CREATE TABLE runs (
     id TEXT PRIMARY KEY, suffix TEXT, name TEXT, kind TEXT, status TEXT, started_at TEXT, duration_seconds REAL,
     email TEXT, "group" TEXT, commit_id TEXT, dirty INTEGER, removed INTEGER, listing TEXT
 ) WITHOUT ROWID;
+CREATE TABLE metrics (
+    name TEXT, run TEXT, value REAL, goal TEXT, PRIMARY KEY (name, run)
+) WITHOUT ROWID;
 CREATE INDEX runs_by_name ON runs (name);
 CREATE INDEX runs_by_commit ON runs (commit_id);
+CREATE INDEX runs_by_suffix ON runs (suffix);
+CREATE INDEX runs_by_time ON runs (started_at, id);
 CREATE TABLE troubles (path TEXT PRIMARY KEY, what TEXT);
 """
 
@@ -77,6 +83,11 @@ class Index:
 
     def count(self, *, where: str = "removed = 0") -> int:
         return int(self._db.execute(f"SELECT count(*) FROM runs WHERE {where}").fetchone()[0])
+
+    def standings(self, metric: str) -> Iterator[tuple[str, float, str | None]]:
+        """Each run's number for a metric, as its summary shows it, and the metric's goal."""
+        query = "SELECT run, value, goal FROM metrics JOIN runs ON id = run WHERE metrics.name = ? AND removed = 0"
+        yield from self._db.execute(query, (metric,))
 
     def troubles(self) -> dict[str, str]:
         """Records that cannot be read, by path: what is wrong with each."""
@@ -193,6 +204,13 @@ class Index:
                 json.dumps(shown),
             ),
         )
+
+        rows = [
+            (name, run_id, record.summary[name], facts.get("goal"))
+            for name, facts in record.metrics.items()
+            if isinstance(record.summary.get(name), (int, float)) and math.isfinite(record.summary[name])
+        ]
+        self._db.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", rows)
 
     def _trouble(self, path: str, error: GitreproError) -> None:
         self._db.execute("INSERT OR REPLACE INTO troubles VALUES (?, ?)", (path, str(error)))

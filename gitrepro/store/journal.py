@@ -131,6 +131,11 @@ class JournalWriter:
         """How many frames wait in memory for the disk."""
         return len(self._spool)
 
+    @property
+    def last_sequence(self) -> int:
+        """The place in line of the last entry."""
+        return self._sequence - 1
+
     def row(self, values: Mapping[str, Number], step: int) -> None:
         """Append one row of numbers: `int` within 64 bits and `float` only.
 

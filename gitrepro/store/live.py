@@ -17,6 +17,7 @@ from .lease import Lease, Life, life
 
 START: Final = "start.yaml"
 OUTPUT: Final = "output.log"
+ERRORS: Final = "errors.log"
 KEPT_DAYS: Final = 7
 _HALF_MADE_SECONDS: Final = 3600
 
@@ -32,8 +33,8 @@ class LiveRun:
     error: GitreproError | None = None
 
 
-def create(home: Path, run_id: str, start: Mapping[str, Any], *, boot_id: str) -> tuple[Path, Lease]:
-    """Make the folder of a run, with its start record written and its lease held, and let it appear at once.
+def create(home: Path, run_id: str, files: Mapping[str, bytes], *, boot_id: str) -> tuple[Path, Lease]:
+    """Make the folder of a run, with the files of its start written and its lease held, and let it appear at once.
 
     Raises:
         OSError: the disk refuses; nothing is left behind.
@@ -46,7 +47,8 @@ def create(home: Path, run_id: str, start: Mapping[str, Any], *, boot_id: str) -
     lease = None
     try:
         lease = Lease(making, boot_id=boot_id)
-        fs.write_file(making / START, yaml.dump(start))
+        for name, data in files.items():
+            fs.write_file(making / name, data)
         os.rename(making, live / run_id)
         fs.sync_directory(live)
     except BaseException:

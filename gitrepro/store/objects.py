@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Final, final
 
@@ -12,6 +13,16 @@ from . import fs
 
 _CHUNK_BYTES: Final = 1 << 20
 _NAME = re.compile(r"b3:[0-9a-f]{64}")
+
+
+def digest_of(parts: Iterable[bytes]) -> str:
+    """The name of the blob that these parts make up: `b3:` and 64 hex digits."""
+    import blake3
+
+    hasher = blake3.blake3()
+    for part in parts:
+        hasher.update(part)
+    return f"b3:{hasher.hexdigest()}"
 
 
 @final
@@ -41,9 +52,7 @@ class BlobStore:
 
     def put(self, data: bytes) -> str:
         """Keep `data`; return its name. Durable once this returns."""
-        import blake3
-
-        digest = f"b3:{blake3.blake3(data).hexdigest()}"
+        digest = digest_of([data])
         with fs.explained(f"cannot keep a blob of {len(data)} bytes in {self.root}"):
             if not self._has(digest, len(data)):
                 self._publish(digest, data)
@@ -80,13 +89,10 @@ class BlobStore:
             BlobMissing: it is not here.
             Damaged: its bytes have another hash; it was moved to `quarantine/`.
         """
-        import blake3
-
-        path = self.path(digest)
         with self._open(digest) as reader:
             data = reader.read()
-        if f"b3:{blake3.blake3(data).hexdigest()}" != digest:
-            raise self._quarantine(path, digest)
+        if digest_of([data]) != digest:
+            raise self._quarantine(self.path(digest), digest)
         return data
 
     def verify(self, digest: str) -> int:

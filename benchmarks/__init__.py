@@ -1,0 +1,1 @@
+"""The budgets of gitrepro, measured beside their floors."""

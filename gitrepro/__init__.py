@@ -1,0 +1,38 @@
+"""gitrepro: a Git-native, file-based experiment tracker with a content-addressed store.
+
+    import gitrepro
+
+    with gitrepro.record(config={"lr": 1e-3}, seed=0) as run:
+        run.log({"train/loss": 0.5})
+
+Importing this loads nothing heavy: each name below is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+
+if TYPE_CHECKING:
+    from .run.found import runs
+    from .run.recorder import Run, record
+
+__version__ = "0.1.0"
+__all__ = ["Run", "__version__", "errors", "record", "runs"]
+
+_HOMES = {"Run": "recorder", "record": "recorder", "runs": "found"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f".run.{_HOMES[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,5 @@
+"""`python -m gitrepro`."""
+
+from .cli.main import main
+
+main()

@@ -1,0 +1,207 @@
+"""What `gitrepro record -- python ...` puts first on the child's PYTHONPATH.
+
+Python imports a module of this name at every start, before the user's program. This one seeds the generators and leaves
+word of what it sees; then it takes itself off `sys.path` and out of `sys.modules` and imports the `sitecustomize` that
+Python would have found without it, so that one runs, fails or is absent as ever.
+
+It works in any Python from 3.8 on, whether or not gitrepro is installed there: its three helpers are loaded by their
+paths. It prints nothing, raises nothing, and costs a start a few milliseconds; `import json` would cost more.
+
+Without `GITREPRO_LIVE`, the run's live folder, it does nothing, and neither does it in the workers that multiprocessing
+or joblib start, nor in pip. It reads `GITREPRO_SEED` (the seed the run was asked to have), `GITREPRO_SEEDING` (`on`:
+set it) and `GITREPRO_ROOT` (the work tree whose modules count as the user's).
+
+Each interpreter appends to a file of its own, `observed-<pid>-<monotonic ns>.jsonl`, a line per event:
+
+    python         pid, ppid, argv, executable, version, cwd
+    seeds          generators, after each library seen and each seeding call (call, argument, by, order)
+    environment    environment, once NumPy or torch comes in, else at the end
+    end            generators, frameworks, local_modules, usage; missing where the process was killed
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # as typing has it, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(_HERE)
+_SCIENTIFIC = ("numpy.random", "torch")
+_INSTALLERS = ("pip", "ensurepip", "venv", "virtualenv")
+_INSTALLER_SCRIPTS = ("pip", "pip3", "__pip-runner__.py", "_in_process.py")
+_WORKER_CODE = ("multiprocessing.", "loky.")
+_NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+
+
+def _helper(name: str) -> Any:
+    """A file of gitrepro as a module, from its byte code where that is at hand; importlib.util would cost 4 ms."""
+    path = os.path.join(_PACKAGE, *name.split(".")) + ".py"
+    alias = "_gitrepro_" + name.rpartition(".")[2]
+    if alias not in sys.modules:
+        module = type(sys)(alias)
+        module.__file__ = path
+        sys.modules[alias] = module
+        try:
+            exec(type(__loader__)(alias, path).get_code(alias), module.__dict__)  # type: ignore[name-defined]
+        except BaseException:
+            del sys.modules[alias]
+            raise
+    return sys.modules[alias]
+
+
+def _quietly(act: Callable[..., Any], *args: Any) -> Any:
+    """We are a guest: what we cannot do stays undone, and nobody hears of it."""
+    try:
+        return act(*args)
+    except Exception:
+        return None
+
+
+def _command_line() -> list[str]:
+    """The interpreter's own arguments too, which Python before 3.10 keeps to itself."""
+    if hasattr(sys, "orig_argv"):
+        return list(sys.orig_argv)
+    try:
+        with open("/proc/self/cmdline", "rb") as stream:
+            return [os.fsdecode(word) for word in stream.read().split(b"\0")[:-1]]
+    except OSError:
+        return [sys.executable, *getattr(sys, "argv", [])]
+
+
+def _program(argv: list[str]) -> tuple[str, str]:
+    """What Python was told to run: ("c", code), ("m", module) or ("", script)."""
+    words = iter(argv[1:])
+    for word in words:
+        if word == "--check-hash-based-pycs":
+            next(words, None)
+        elif not word.startswith("-") or word == "-":
+            return "", word
+        elif not word.startswith("--"):
+            for place, letter in enumerate(word[1:], start=2):
+                if letter in "cm":
+                    return letter, word[place:] or next(words, "")
+                if letter in "WX":
+                    if not word[place:]:
+                        next(words, None)
+                    break
+    return "", ""
+
+
+def _is_helper_process(argv: list[str]) -> bool:
+    """A worker whose seeds are its parent's business, or an installer that trains nothing."""
+    how, what = _program(argv)
+    if how == "c":
+        return what.lstrip().startswith("from ") and any(name in what for name in _WORKER_CODE)
+    if how == "m":
+        return what.partition(".")[0] in _INSTALLERS or any(name in what for name in _WORKER_CODE)
+    return os.path.basename(what) in _INSTALLER_SCRIPTS
+
+
+class _Report:
+    """The file of this process: one line an event, each with one write."""
+
+    def __init__(self, live: str) -> None:
+        import time
+
+        self._pid = os.getpid()
+        self._path = os.path.join(live, f"observed-{self._pid}-{time.monotonic_ns()}.jsonl")
+        self._environment_told = False
+        self._watch: Any = None
+
+    def begin(self) -> None:
+        import atexit
+
+        argv = _command_line()
+        start = {"pid": self._pid, "ppid": os.getppid(), "argv": argv, "executable": sys.executable}
+        self._write({"event": "python", **start, "version": sys.version.split()[0], "cwd": _quietly(os.getcwd)})
+        atexit.register(_quietly, self._end)
+        _quietly(self._watch_seeds)
+
+    def _watch_seeds(self) -> None:
+        asked = os.environ.get("GITREPRO_SEED")
+        requested = int(asked) if asked else None
+        seed_now = requested is not None and os.environ.get("GITREPRO_SEEDING") == "on"
+        watch = _helper("training.seeds").SeedWatch(requested=requested, seed_now=seed_now, on_event=self._seeds)
+        watch.start()
+        self._watch = watch
+
+    def _seeds(self, event: dict[str, Any]) -> None:
+        self._write(event)
+        if event["library"] in _SCIENTIFIC:
+            self._environment()  # beside an import this long, nobody sees the scan
+
+    def _environment(self) -> None:
+        if not self._environment_told and self._mine():
+            self._environment_told = True
+            environment = _quietly(lambda: _helper("capture.environment").describe())
+            if environment is not None:
+                self._write({"event": "environment", "environment": environment})
+
+    def _end(self) -> None:
+        if not self._mine():
+            return
+        self._environment()
+        root = os.environ.get("GITREPRO_ROOT")
+        said = {
+            "generators": _quietly(self._watch.generators) if self._watch is not None else None,
+            "frameworks": _quietly(lambda: _helper("capture.environment").frameworks()),
+            "local_modules": _quietly(lambda: _helper("capture.environment").local_modules(root)) if root else None,
+            "usage": _quietly(lambda: _helper("capture.hardware").usage()),
+        }
+        self._write({"event": "end", **{name: value for name, value in said.items() if value is not None}})
+
+    def _mine(self) -> bool:
+        return os.getpid() == self._pid  # a forked child has our memory, but not our story to tell
+
+    def _write(self, event: dict[str, Any]) -> None:
+        if self._mine():
+            # Opened anew each time: a program that closes all descriptors would hand our number to its own file.
+            line = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                os.write(line, _json(event).encode() + b"\n")
+            finally:
+                os.close(line)
+
+
+def _json(value: Any) -> str:
+    """JSON, without `json`: the C function that it stands on is there at no cost."""
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return _json_string(value)
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        return float.__repr__(value) if value - value == 0 else _NOT_FINITE[str(value)]
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_json(str(key))}: {_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "[" + ", ".join(_json(item) for item in value) + "]"
+    return _json(str(value))
+
+
+def _json_string(text: str) -> str:
+    try:
+        from _json import encode_basestring_ascii
+    except ImportError:
+        from json.encoder import encode_basestring_ascii
+    return str(encode_basestring_ascii(text))
+
+
+def _start() -> None:
+    live = os.environ.get("GITREPRO_LIVE", "")
+    if live and os.path.isdir(live) and not _is_helper_process(_command_line()):
+        _Report(live).begin()
+
+
+if __name__ == "sitecustomize":
+    _quietly(_start)
+    sys.path[:] = [entry for entry in sys.path if entry != _HERE]
+    del sys.modules["sitecustomize"]
+    # Not caught: a missing or failing one must look to Python as it would without us.
+    __import__("sitecustomize")

@@ -1,0 +1,147 @@
+"""`gitrepro`: finds the command, runs it, and turns an error into three lines and an exit code.
+
+`--help` and completion read the list below and load no command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, Final, final
+
+import click
+
+from ..errors import GitreproError, UsageError
+
+FIRST: Final = ("record", "ls", "show", "compare", "watch", "tag", "push", "pull")
+GROUPS: Final = ("start", "record", "look", "trust", "keep")
+
+# name: (module, group, one line of help)
+COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "init": ("init", "start", "Set up this repository: hooks, result tags, settings."),
+    "doctor": ("doctor", "start", "Check this repository and its recording, and say how to mend it."),
+    "demo": ("demo", "start", "See it all on real data, in a repository that is thrown away."),
+    "hooks": ("hooks", "start", "Install, remove or show the Git hooks."),
+    "record": ("record", "record", "Run a program and put the run on record."),
+    "recover": ("recover", "record", "Commit runs whose process is gone."),
+    "ls": ("ls", "look", "List runs, newest first."),
+    "show": ("show", "look", "Show all that is known of a run."),
+    "tag": ("tag", "trust", "Audit runs and declare them a result, by a Git tag."),
+    "audit": ("audit", "trust", "Judge a result or a run again, from what is on record."),
+    "label": ("label", "keep", "Put labels on a run, or take them off."),
+    "note": ("note", "keep", "Write a note on a run."),
+}
+HIDDEN: Final = {"hook": "hooks"}
+
+
+@final
+class Commands(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = HIDDEN.get(cmd_name) or (COMMANDS[cmd_name][0] if cmd_name in COMMANDS else None)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(f".{module}", __package__), cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name not in COMMANDS and name not in HIDDEN:
+            raise _no_command(name)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        first = [(name, COMMANDS[name][2]) for name in FIRST if name in COMMANDS]
+        with formatter.section("Every day"):
+            formatter.write_dl(first)
+        for group in GROUPS:
+            rows = [(name, line) for name, (_, of, line) in COMMANDS.items() if of == group and name not in FIRST]
+            if rows:
+                with formatter.section(group.capitalize()):
+                    formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name][2]) for name in names]
+
+
+def _no_command(name: str) -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return UsageError(
+        f"there is no command {name!r:.80}",
+        why=f"nearest is {near[0]}" if near else "",
+        do=f"`gitrepro {near[0]} --help`" if near else "`gitrepro --help` lists them",
+    )
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from .. import __version__
+
+        click.echo(f"gitrepro {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-C", "folder", metavar="DIR", help="Work as if started in DIR.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+def gitrepro(folder: str | None) -> None:
+    """Record deep-learning runs into Git, and let a result be declared only when it can be checked.
+
+    Start with: gitrepro record -- python train.py
+    """
+    if folder is not None:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise UsageError(f"cannot change into {folder!r:.200}", why=error.strerror or "") from error
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        code = gitrepro.main(arguments, prog_name="gitrepro", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except GitreproError as error:
+        _fail(error, arguments)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.UsageError as error:
+        _fail(_as_usage(error), arguments)
+    except click.ClickException as error:
+        _fail(UsageError(error.format_message()), arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run it again to go on\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # Our reader has seen enough, as in `gitrepro ls | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+
+
+def _as_usage(error: click.UsageError) -> UsageError:
+    where = error.ctx.command_path if error.ctx else "gitrepro"
+    return UsageError(error.format_message().rstrip("."), do=f"`{where} --help`")
+
+
+def _fail(error: GitreproError, arguments: list[str]) -> None:
+    from .present import show_error
+
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    show_error(error, as_json="--json" in own)
+    sys.exit(error.exit_code)

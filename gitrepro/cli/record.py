@@ -1,0 +1,130 @@
+"""`gitrepro record`: run a program and put the run on record."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from ..capture import config as configs
+from ..errors import UsageError
+from ..launch import Order, Outcome, draw_seed, launch
+from ..records.run import Kind
+from ..run import place
+from .present import duration, note, number
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--name", help="A name for people; one is made up when there is none.")
+@click.option("--group", help="Puts runs together.")
+@click.option("--label", "labels", multiple=True, metavar="WORD", help="A label; may be given several times.")
+@click.option("--note", help="A note.")
+@click.option("--kind", type=click.Choice([str(kind) for kind in Kind]), default="train", show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed Python, NumPy and torch. Drawn when not given.")
+@click.option("--no-seed", is_flag=True, help="Seed nothing; what the program seeds itself is observed.")
+@click.option("--config", "files", multiple=True, metavar="FILE", help="A YAML, JSON or TOML file of the config.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One value of the config.")
+@click.option(
+    "--no-repo", is_flag=True, help="Record without a repository; `gitrepro recover --into` takes it in later."
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARG]...")
+def record(
+    name: str | None,
+    group: str | None,
+    labels: tuple[str, ...],
+    note: str | None,
+    kind: str,
+    seed: int | None,
+    no_seed: bool,
+    files: tuple[str, ...],
+    assignments: tuple[str, ...],
+    no_repo: bool,
+    command: tuple[str, ...],
+) -> int:
+    """Run COMMAND and put the run on record: code, environment, arguments, output, seeds, exit code, time, memory.
+
+    \b
+        gitrepro record -- python train.py --lr 0.1
+        gitrepro record --seed 7 --group ablation -- bash run.sh
+
+    The exit code is that of COMMAND.
+    """
+    if not command:
+        raise UsageError("there is no command to run", do="`gitrepro record -- python train.py`")
+    if command[0].startswith("-"):
+        raise UsageError(
+            f"there is no option {command[0]!r:.80}", do="put the program behind `--`; see `gitrepro record --help`"
+        )
+    if seed is not None and no_seed:
+        raise UsageError("--seed and --no-seed exclude each other", do="give one of them")
+    where = _place(no_repo)
+    order = Order(
+        argv=command,
+        name=name,
+        group=group,
+        labels=labels,
+        note=note,
+        kind=kind,
+        seed=_seed(seed, no_seed),
+        seeding=not no_seed,
+        drawn=seed is None and not no_seed and "GITREPRO_SEED" not in os.environ,
+        config=_layers(files, assignments),
+        environ=dict(os.environ),
+    )
+    outcome = launch(order, where=where, say=_say)
+    _farewell(outcome)
+    return outcome.exit_code
+
+
+def _seed(seed: int | None, no_seed: bool) -> int | None:
+    if no_seed:
+        return None
+    if seed is None and (named := os.environ.get("GITREPRO_SEED")):
+        if not named.isdigit() or int(named) >= 2**32:
+            raise UsageError(f"GITREPRO_SEED is {named!r:.40}", why="a seed is an integer from 0 to 4294967295")
+        return int(named)
+    return draw_seed() if seed is None else seed
+
+
+def _place(no_repo: bool) -> place.Place:
+    if no_repo:
+        return place.Place(home=place.state_folder(os.environ), repository=None)
+    where = place.find(Path.cwd(), os.environ)
+    if where.trouble is not None and where.trouble.exit_code == UsageError.exit_code:
+        raise where.trouble
+    if where.repository is None:
+        raise UsageError(
+            where.trouble.what if where.trouble else "there is no repository",
+            why=where.trouble.why if where.trouble else "",
+            do="record in a clone, or use `gitrepro record --no-repo`",
+        )
+    return where
+
+
+def _layers(files: tuple[str, ...], assignments: tuple[str, ...]) -> tuple[configs.Layer, ...]:
+    layers = [configs.Layer(source=f"file:{name}", values=configs.from_file(Path(name))) for name in files]
+    for text in assignments:
+        path, value = configs.parse_assignment(text)
+        nested: object = value
+        for part in reversed(path):
+            nested = {part: nested}
+        assert isinstance(nested, dict)
+        layers.append(configs.Layer(source="set", values=nested))
+    return tuple(layers)
+
+
+def _say(text: str) -> None:
+    note(f"gitrepro: {text}")
+
+
+def _farewell(outcome: Outcome) -> None:
+    record = outcome.record
+    if outcome.trouble:
+        _say(f"run {outcome.run_id[-8:]}: {outcome.trouble}")
+        if record is None:
+            _say("`gitrepro recover` puts it on record")
+    if record is not None:
+        facts = [f"{name} {number(value)}" for name, value in list(record.summary.items())[:4]]
+        _say(", ".join([f"{record.status.replace('_', ' ')} after {duration(record.duration_seconds)}", *facts]))
+        _say(f"see it with `gitrepro show {record.short_id}`")

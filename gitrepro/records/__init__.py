@@ -1,0 +1,1 @@
+"""The nouns on record, frozen, and the bytes they are written as."""

@@ -1,0 +1,169 @@
+"""From a live folder to the run ref: commit what ended, recover what died."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import GitreproError, NotFound
+from ..records.run import RunRecord, run_path
+from ..store import fs, live
+from ..store.fold import Folded, Identity, Pending, enqueue, fold, queued
+from ..store.gitobjects import FILE_MODE, Entry, GitObjects, encode_tree
+from ..store.lease import Life
+from ..store.live import LiveRun
+from ..store.objects import BlobStore
+from ..store.repository import Repository
+from ..store.runs import RunTree
+from .compose import Composed, compose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What `recover` did: runs now committed, runs left alone and why, records it could not read."""
+
+    committed: tuple[RunRecord, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, GitreproError], ...] = ()
+
+
+def blob_store(repository: Repository) -> BlobStore:
+    return BlobStore(repository.home / "store")
+
+
+def commit_run(repository: Repository, folder: Path, *, identity: Identity) -> RunRecord:
+    """Compose the run in `folder`, commit it together with all that is queued, and set its folder aside.
+
+    May be repeated at any point: the same folder makes the same record, and a record that is there is skipped.
+
+    Raises:
+        GitreproError: it is not committed; the folder is as it was.
+    """
+    record = prepare(repository, folder)
+    finish_fold(repository, fold(repository, identity=identity))
+    return record
+
+
+def prepare(repository: Repository, folder: Path) -> RunRecord:
+    """Compose the run in `folder`, write its objects and queue it. Durable once this returns."""
+    with fs.explained(f"cannot compose the run in {folder}"):
+        composed = compose(folder, blobs=blob_store(repository))
+    enqueue(repository, _pending(repository, composed))
+    return composed.record
+
+
+def finish_fold(repository: Repository, folded: Folded) -> None:
+    """Set aside the folders of runs that a fold committed."""
+    for pending in folded.entries:
+        if pending.kind == "run":
+            live.set_aside(repository.home, pending.subject)
+
+
+def _pending(repository: Repository, composed: Composed) -> Pending:
+    record = composed.record
+    with GitObjects(repository.common_dir) as objects:
+        names = list(composed.files)
+        blobs = objects.write([("blob", composed.files[name]) for name in names])
+        tree = {name: Entry(FILE_MODE, oid) for name, oid in zip(names, blobs, strict=True)}
+        oid = objects.write([("tree", encode_tree(tree))])[0]
+    code = record.code or {}
+    return Pending(
+        kind="run",
+        subject=record.id,
+        line=describe(record),
+        trees={run_path(record.id): oid},
+        code=[commit for commit in (code.get("commit"), code.get("snapshot")) if commit],
+        journal=str(record.journal["digest"]),
+    )
+
+
+def describe(record: RunRecord) -> str:
+    """One line for people who have only Git: `run brisk-otter finished: val/accuracy 0.9722, seed 0, 1a2b3c4d`."""
+    parts = [f"{name} {_short(value)}" for name, value in list(record.summary.items())[:4]]
+    if record.seeds.get("requested") is not None:
+        parts.append(f"seed {record.seeds['requested']}")
+    code = record.code or {}
+    if code.get("commit"):
+        parts.append(f"{code['commit'][:8]}{' and uncommitted changes' if code.get('dirty') else ''}")
+    kind = "run" if record.kind == "train" else f"{record.kind} run"
+    return f"{kind} {record.name} {record.status.replace('_', ' ')}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value!s:.40}"
+
+
+def recover(
+    repository: Repository,
+    *,
+    identity: Identity,
+    force: bool = False,
+    only: Callable[[LiveRun], bool] = lambda _: True,
+) -> Recovered:
+    """Commit every run whose processes are gone. Two recoveries at once, or one killed at any point, do no harm.
+
+    Args:
+        force: also take runs that were written on another host, whose life cannot be seen from here.
+    """
+    committed: list[RunRecord] = []
+    left: list[tuple[str, str]] = []
+    failed: list[tuple[str, GitreproError]] = []
+    known = _committed_already(repository)
+    for run in filter(only, live.live_runs(repository.home)):
+        reason = _leave(run, force=force)
+        if reason:
+            left.append((run.id, reason))
+        elif run.id in known:
+            live.set_aside(repository.home, run.id)
+        else:
+            try:
+                committed.append(prepare(repository, run.folder))
+            except NotFound:
+                continue
+            except GitreproError as error:
+                if run.folder.exists():
+                    failed.append((run.id, error))
+    finish_fold(repository, fold(repository, identity=identity))
+    live.sweep(repository.home)
+    return Recovered(committed=tuple(committed), left=tuple(left), failed=tuple(failed))
+
+
+def _leave(run: LiveRun, *, force: bool) -> str:
+    if run.life is Life.ALIVE:
+        return "it is still running"
+    if run.life is Life.ELSEWHERE and not force:
+        return "it was started on another host; recover it there, or use --force if that host is gone"
+    return ""
+
+
+def _committed_already(repository: Repository) -> set[str]:
+    waiting = {name.split(".")[1] for name in queued(repository)}
+    with RunTree(repository) as tree:
+        return {
+            run.id
+            for run in live.live_runs(repository.home)
+            if run.id not in waiting and tree.run_tree(run.id) is not None
+        }
+
+
+def adopt(repository: Repository, folder: Path) -> Path:
+    """Copy the folder of a run that was kept outside into this repository's live folder; remove the original.
+
+    The copy appears whole; a kill in between leaves the original.
+    """
+    target = repository.home / "live" / folder.name
+    with fs.explained(f"cannot take {folder} into {repository.home}"):
+        fs.make_directories(target.parent)
+        making = target.parent / f".new-{folder.name}"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and not path.name.startswith("lease."):
+                fs.write_file(making / path.name, path.read_bytes())
+        making.rename(target)
+        fs.sync_directory(target.parent)
+        shutil.rmtree(folder)
+    return target

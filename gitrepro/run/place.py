@@ -1,0 +1,63 @@
+"""Where a run is written down: beside the repository of its code, or in the user's state folder."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import GitreproError
+from ..store import repository as repositories
+from ..store import worktree
+from ..store.fold import Identity
+from ..store.repository import Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The folder for live runs, the repository they will be committed to if there is one, and else why not."""
+
+    home: Path
+    repository: Repository | None
+    trouble: GitreproError | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return worktree.identity(self.repository, fallback=nobody())
+
+
+def nobody() -> Identity:
+    """Who signs when Git knows no name: the login name at this host."""
+    try:
+        login = getpass.getuser()
+    except (OSError, KeyError):
+        login = f"uid-{os.getuid()}"
+    return Identity(name=login, email=f"{login}@{socket.gethostname()}")
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Where runs without a repository wait: `GITREPRO_DIR`, else `$XDG_STATE_HOME/gitrepro`."""
+    if named := environ.get("GITREPRO_DIR"):
+        return Path(named)
+    state = environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path(environ.get("HOME", "/tmp")) / ".local" / "state") / "gitrepro"
+
+
+def find(start: Path, environ: Mapping[str, str]) -> Place:
+    """The place for a run of code in `start`.
+
+    A repository that is missing, of a kind we cannot write, bare, or read-only is not an error here: the run is kept
+    in the state folder, and `trouble` says why.
+    """
+    try:
+        repository = repositories.find(start, environ)
+        if repository.bare:
+            raise GitreproError(f"{repository.git_dir} is bare", why="it has no work tree whose code could run")
+        if not os.access(repository.common_dir, os.W_OK):
+            raise GitreproError(f"{repository.common_dir} cannot be written", why="it is read-only for you")
+    except GitreproError as trouble:
+        return Place(home=state_folder(environ), repository=None, trouble=trouble)
+    return Place(home=repository.home, repository=repository)

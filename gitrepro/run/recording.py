@@ -1,0 +1,168 @@
+"""A run while it lasts: its folder, its journal, and the thread that keeps both safe."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+from ..records import yaml
+from ..records.run import RunRecord, Status
+from ..store import live
+from ..store.journal import JournalWriter, Number
+from ..store.lease import Lease
+from ..store.live import START
+from .compose import CONFIG, ENVIRONMENT, stamp
+
+SYNC_SECONDS: Final = 1.0
+_BEATS: Final = 15
+
+
+@final
+class Recording:
+    """Everything of a live run that this process writes. Made by `begin` or `join`.
+
+    What the disk refuses is kept in memory and tried again each second; what is lost in the end is told in the
+    closing event, and so on the record.
+    """
+
+    def __init__(self, folder: Path, *, run_id: str, started_at: str, origin: float, lease: Lease, rank: int) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self.started_at = started_at
+        self.origin = origin
+        self.rank = rank
+        self._lease = lease
+        self._pid = os.getpid()
+        self.journal = JournalWriter(folder, run_id=run_id, rank=rank, origin=origin)
+        self.row: Callable[[Mapping[str, Number], int], None] = self.journal.row
+        self.ended = False
+        self._ticks: list[Callable[[], None]] = []
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="gitrepro-sync", daemon=True)
+        self._thread.start()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        return time.monotonic() - self.origin
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is the process that opened it, not one forked from that."""
+        return os.getpid() == self._pid
+
+    def each_second(self, act: Callable[[], None]) -> None:
+        """Let the background thread call `act` before each sync. `act` must not raise."""
+        self._ticks.append(act)
+
+    def event(self, op: str, **content: Any) -> None:
+        self.journal.event({"op": op, **content})
+
+    def end(self, status: Status, *, reason: Mapping[str, Any] | None = None, **content: Any) -> bool:
+        """Write the closing word, bring all to disk, and let go of the lease. Say whether it all is on disk."""
+        self.ended = True
+        self._stop_thread()
+        for act in self._ticks:
+            act()
+        if self.journal.dropped:
+            why = f"memory for entries the disk refused was full: {self.journal.last_error}"
+            self.event("lost", what=f"{self.journal.dropped} log entries", why=why)
+        now = time.time()
+        self.event(
+            "end",
+            status=str(status),
+            reason=reason,
+            ended_at=stamp(now),
+            duration_seconds=self.elapsed_seconds,
+            **content,
+        )
+        kept = self.journal.sync()
+        self.journal.close()
+        return kept
+
+    def release(self) -> None:
+        self._lease.release()
+
+    def after_fork(self) -> None:
+        """In a forked child: forget the parent's files; the child gets a journal of its own."""
+        self.journal.forget()
+
+    def _stop_thread(self) -> None:
+        self._wake.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=10)
+
+    def _keep(self) -> None:
+        beats = 0
+        while not self._wake.wait(SYNC_SECONDS):
+            for act in self._ticks:
+                act()
+            self.journal.sync()
+            beats += 1
+            if beats % _BEATS == 0:
+                self._beat()
+
+    def _beat(self) -> None:
+        try:
+            self._lease.beat()
+        except OSError:
+            pass  # a heartbeat is for show; the lock is what counts
+
+
+def begin(
+    home: Path,
+    record: RunRecord,
+    *,
+    config: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    boot_id: str,
+    supervised: bool,
+) -> Recording:
+    """Open a new live run under `home`.
+
+    Args:
+        record: what is known at the start; its status is `running`.
+        config: the document of `config.yaml`.
+        environment: the document of `env.yaml`.
+        supervised: whether the owner is not the program itself but `gitrepro record -- ...`.
+
+    Raises:
+        OSError, GitreproError: it could not be written; nothing is left behind.
+    """
+    origin = time.monotonic()
+    start = {
+        "boot_id": boot_id,
+        "format": 1,
+        "origin_seconds": origin,
+        "owner": os.getpid(),
+        "record": record.document(),
+        "supervised": supervised,
+    }
+    files = {START: yaml.dump(start), CONFIG: yaml.dump(config), ENVIRONMENT: yaml.dump(environment)}
+    folder, lease = live.create(home, record.id, files, boot_id=boot_id)
+    return _open(folder, lease, run_id=record.id, started_at=record.started_at, origin=origin, rank=0)
+
+
+def join(folder: Path, *, boot_id: str, rank: int = 0) -> Recording:
+    """Take part in the live run in `folder`: with a journal and a lease of our own.
+
+    Raises:
+        OSError, GitreproError: there is no such run, or it cannot be written.
+    """
+    start = yaml.load((folder / START).read_bytes(), source=str(folder / START))
+    same_boot = start.get("boot_id") == boot_id
+    origin = float(start["origin_seconds"]) if same_boot else time.monotonic()
+    lease = Lease(folder, boot_id=boot_id)
+    record = start["record"]
+    return _open(folder, lease, run_id=record["id"], started_at=record["started_at"], origin=origin, rank=rank)
+
+
+def _open(folder: Path, lease: Lease, *, run_id: str, started_at: str, origin: float, rank: int) -> Recording:
+    try:
+        return Recording(folder, run_id=run_id, started_at=started_at, origin=origin, lease=lease, rank=rank)
+    except BaseException:
+        lease.release()
+        raise

@@ -1,0 +1,126 @@
+"""The bench says what was measured, and does not pass what was not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.measure import Added, AtLeast, AtMost, Budget, Row, Times, child_cpu_ms, in_turns, own_cpu_ms, row
+from benchmarks.run import aligned, main, markdown, table
+
+GOOD = '{"name": "a", "unit": "ms", "floor": 2.0, "value": 3.0, "ratio": 1.5, "budget": "≤ 2×", "ok": true, "n": 5}'
+MISSED = GOOD.replace("true", "false")
+
+
+def _plant(folder: Path, name: str, source: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / f"bench_{name}.py").write_text(source)
+    return folder
+
+
+def test_each_side_is_measured_once_a_round_and_the_first_changes() -> None:
+    calls: list[str] = []
+    floors, values = in_turns(lambda: _note(calls, "floor"), lambda: _note(calls, "value"), rounds=2, warm_up=1)
+
+    assert calls == ["floor", "value", "value", "floor", "floor", "value"]
+    assert (floors, values) == ([4.0, 5.0], [3.0, 6.0])  # the first round is thrown away
+
+
+def _note(calls: list[str], name: str) -> float:
+    calls.append(name)
+    return float(len(calls))
+
+
+def test_a_row_holds_the_medians_and_their_ratio() -> None:
+    found = row("log", [9.0, 4.0, 5.0], floors=[2.0, 90.0, 1.0], budget=Times(3))
+
+    assert (found.floor, found.value, found.ratio, found.ok, found.n) == (2.0, 5.0, 2.5, True, 3)
+
+
+@pytest.mark.parametrize(
+    ("budget", "value", "ok"),
+    [
+        (Times(2), 4.0, True),
+        (Times(2), 4.1, False),
+        (Added(3), 5.0, True),
+        (Added(3), 5.1, False),
+        (AtMost(4), 4.0, True),
+        (AtMost(4), 4.1, False),
+        (AtLeast(4), 4.0, True),
+        (AtLeast(4), 3.9, False),
+    ],
+)
+def test_a_budget_allows_its_border_and_nothing_beyond(budget: Budget, value: float, ok: bool) -> None:
+    assert row("a", [value], floors=[2.0], budget=budget).ok is ok
+
+
+def test_a_budget_on_a_floor_is_missed_where_no_floor_was_measured() -> None:
+    assert not row("a", [1.0], budget=Times(2)).ok
+    assert not row("a", [1.0], budget=Added(2)).ok
+
+
+def test_no_rounds_and_unpaired_rounds_are_no_row() -> None:
+    with pytest.raises(ValueError, match="0 values"):
+        row("a", [], budget=AtMost(1))
+    with pytest.raises(ValueError, match="1 floors"):
+        row("a", [1.0, 2.0], floors=[1.0], budget=Times(1))
+
+
+def test_the_time_of_a_child_is_measured() -> None:
+    assert child_cpu_ms([sys.executable, "-c", "pass"]) > 0
+
+
+def test_the_time_of_a_child_that_failed_is_no_measurement() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        child_cpu_ms([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_the_time_of_a_call_is_measured() -> None:
+    assert own_cpu_ms(lambda: sum(range(200_000))) > 0
+
+
+def test_rows_of_all_benchmarks_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _plant(tmp_path / "planted", "one", f"print('''{GOOD}''')")
+    _plant(folder, "two", f"print('''{GOOD}''')\nprint('''{GOOD}''')")
+
+    assert main([], folder=folder) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(json.loads((folder / "results" / "bench.json").read_text())["rows"]) == 3
+    assert (folder / "results" / "bench.md").read_text().count("| ok") == 3
+
+
+def test_a_missed_budget_ends_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], folder=_plant(tmp_path / "planted", "slow", f"print('''{MISSED}''')")) == 1
+    assert "MISSED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit(2)", "pass", "print('hello')", "print('{}')"])
+def test_a_benchmark_without_a_row_ends_with_one(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _plant(tmp_path / "planted", "bad", source)
+    _plant(folder, "good", f"print('''{GOOD}''')")
+
+    assert main([], folder=folder) == 1
+    assert "error: bench_bad" in capsys.readouterr().err
+
+
+def test_only_the_named_benchmarks_run_and_nothing_is_written(tmp_path: Path) -> None:
+    folder = _plant(tmp_path / "planted", "one", f"print('''{GOOD}''')")
+    _plant(folder, "two", "raise SystemExit(2)")
+
+    assert main(["one"], folder=folder) == 0
+    assert main(["none"], folder=folder) == 1
+    assert not (folder / "results").exists()
+
+
+def test_columns_stand_under_one_another() -> None:
+    rows = [Row(**json.loads(GOOD)), Row(**{**json.loads(GOOD), "name": "a longer name", "floor": None, "ratio": None})]
+
+    lines = aligned(table(rows)).splitlines()
+    assert len({line.index("≤") for line in lines[1:]}) == 1
+    assert len({len(line) for line in markdown(table(rows)).splitlines()}) == 1
