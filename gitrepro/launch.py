@@ -205,17 +205,14 @@ class _Program:
 
     def _start(self) -> None:
         folder = self._recording.folder if self._recording else None
-        if _same_file(1, 2):
-            child_end, stream = _connect(1, folder and folder / OUTPUT)
-            ends = {"stdout": child_end, "stderr": subprocess.STDOUT}
-            self._streams = [stream]
-        else:
-            out_end, out = _connect(1, folder and folder / OUTPUT)
+        out_end, out = _connect(1, folder and folder / OUTPUT)
+        error_end = subprocess.STDOUT
+        self._streams = [out]
+        if not _same_file(1, 2):
             error_end, error = _connect(2, folder and folder / ERRORS)
-            ends = {"stdout": out_end, "stderr": error_end}
-            self._streams = [out, error]
-        self._child = subprocess.Popen(self._order.argv, env=self._environment(), **ends)
-        for end in ends.values():
+            self._streams.append(error)
+        self._child = subprocess.Popen(self._order.argv, env=self._environment(), stdout=out_end, stderr=error_end)
+        for end in (out_end, error_end):
             if end >= 0:
                 os.close(end)
         for stream in self._streams:

@@ -34,7 +34,13 @@ _PACKAGE = os.path.dirname(_HERE)
 _SCIENTIFIC = ("numpy.random", "torch")
 _INSTALLERS = ("pip", "ensurepip", "venv", "virtualenv")
 _INSTALLER_SCRIPTS = ("pip", "pip3", "__pip-runner__.py", "_in_process.py")
-_WORKER_CODE = ("multiprocessing.", "loky.")
+_WORKERS = (
+    "multiprocessing.spawn",
+    "multiprocessing.forkserver",
+    "multiprocessing.resource_tracker",
+    "loky.backend",
+    os.path.join("torch", "_inductor", "compile_worker"),
+)
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 
 
@@ -96,10 +102,9 @@ def _is_helper_process(argv: list[str]) -> bool:
     """A worker whose seeds are its parent's business, or an installer that trains nothing."""
     how, what = _program(argv)
     if how == "c":
-        return what.lstrip().startswith("from ") and any(name in what for name in _WORKER_CODE)
-    if how == "m":
-        return what.partition(".")[0] in _INSTALLERS or any(name in what for name in _WORKER_CODE)
-    return os.path.basename(what) in _INSTALLER_SCRIPTS
+        return what.startswith("from ") and any(name in what for name in _WORKERS)
+    installer = what.partition(".")[0] in _INSTALLERS if how == "m" else os.path.basename(what) in _INSTALLER_SCRIPTS
+    return installer or any(name in what for name in _WORKERS)
 
 
 class _Report:
@@ -117,8 +122,9 @@ class _Report:
         import atexit
 
         argv = _command_line()
-        start = {"pid": self._pid, "ppid": os.getppid(), "argv": argv, "executable": sys.executable}
-        self._write({"event": "python", **start, "version": sys.version.split()[0], "cwd": _quietly(os.getcwd)})
+        begin = {"pid": self._pid, "ppid": os.getppid(), "argv": argv, "executable": sys.executable}
+        told = {"event": "python", **begin, "version": sys.version.split()[0], "cwd": _quietly(os.getcwd)}
+        _quietly(self._write, told)  # seeds are set even where the disk takes no word of it
         atexit.register(_quietly, self._end)
         _quietly(self._watch_seeds)
 
@@ -202,6 +208,6 @@ def _start() -> None:
 if __name__ == "sitecustomize":
     _quietly(_start)
     sys.path[:] = [entry for entry in sys.path if entry != _HERE]
-    del sys.modules["sitecustomize"]
-    # Not caught: a missing or failing one must look to Python as it would without us.
-    __import__("sitecustomize")
+    del sys.modules[__name__]
+    # The next of our name. Not caught: a missing or failing one must look to Python as it would without us.
+    __import__(__name__)

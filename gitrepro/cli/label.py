@@ -13,6 +13,7 @@ from ..run.compose import stamp
 from ..run.names import check_name
 from ..store import worktree
 from ..store.annotate import annotate
+from ..store.repository import Repository
 from ..store.resolve import resolve
 from ..store.runs import RunTree
 from . import here
@@ -50,7 +51,7 @@ def label(run: str, words: tuple[str, ...], remove: bool, as_json: bool) -> None
         line(f"{run_id[-8:]}\t{' '.join(labels)}")
 
 
-def _sources(found: here.Repository, run_id: str, word: str) -> tuple[str, ...]:
+def _sources(found: Repository, run_id: str, word: str) -> tuple[str, ...]:
     """The events that put the label on; the record itself counts as one."""
     with RunTree(found) as tree:
         events, _ = tree.events(run_id)
@@ -61,7 +62,7 @@ def _sources(found: here.Repository, run_id: str, word: str) -> tuple[str, ...]:
     return tuple(source for source in sources if source not in gone)
 
 
-def _labels(found: here.Repository, run_id: str) -> list[str]:
+def _labels(found: Repository, run_id: str) -> list[str]:
     with RunTree(found) as tree:
         events, _ = tree.events(run_id)
         recorded = tree.run(run_id).labels if tree.run_tree(run_id) else ()

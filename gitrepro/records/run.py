@@ -90,7 +90,7 @@ class RunRecord:
 
     def document(self) -> dict[str, Any]:
         known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "unknown"}
-        return {**self.unknown, **known, "format": FORMAT}
+        return {**self.unknown, **known, "format": FORMAT, "kind": str(self.kind), "status": str(self.status)}
 
     def dump(self) -> bytes:
         return yaml.dump(self.document())

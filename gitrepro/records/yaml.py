@@ -194,7 +194,7 @@ _ENCODERS: dict[type, Callable[[Any], str]] = {
 }
 
 
-def load(data: bytes, *, source: str = "record") -> dict[str, Value]:
+def load(data: bytes, *, source: str = "record") -> dict[str, Any]:
     """Read a record; exactly what `dump` writes and nothing else.
 
     Args:

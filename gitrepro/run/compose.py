@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from ..capture.config import split_key
 from ..errors import Damaged, GitreproError
 from ..records import yaml
 from ..records.metrics import Summary, TableBuilder, reduce
@@ -215,7 +216,7 @@ def _tabulate(written: Sequence[Journal]) -> tuple[dict[int, TableBuilder], Summ
 
 def _metrics(summary: Summary, goals: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is known of each metric, and the one number that stands for it: the best by its goal, else the last."""
-    metrics = {name: dict(facts) for name, facts in summary.as_dict().items()}
+    metrics: dict[str, dict[str, Any]] = {name: dict(facts) for name, facts in summary.as_dict().items()}
     shown = {}
     for name, facts in metrics.items():
         goal = goals.get(name)
@@ -332,13 +333,12 @@ def _config(folder: Path, events: Iterable[Mapping[str, Any]]) -> bytes:
     document = yaml.load((folder / CONFIG).read_bytes(), source=str(folder / CONFIG))
     for event in events:
         if event.get("op") == "config":
-            _assign(document, tuple(event["key"]), event["value"], str(event["source"]))
+            _assign(document, str(event["key"]), event["value"], str(event["source"]))
     return yaml.dump(document)
 
 
-def _assign(document: dict[str, Any], key: tuple[str, ...], value: Any, source: str) -> None:
-    dotted = ".".join(key)
-    *folders, name = key
+def _assign(document: dict[str, Any], dotted: str, value: Any, source: str) -> None:
+    *folders, name = split_key(dotted)
     place = document["values"]
     for folder in folders:
         below = place.get(folder)

@@ -142,8 +142,9 @@ def _join(wish: _Wish) -> Run | None:
         return None
     _joined = True
     run = Run(recording, wish, run_id=run_id, where=None)
-    for key, value in configs.flatten_keys(wish.config):
-        recording.event("config", key=list(key), value=value, source="code")
+    clean, _ = secrets.redact_tree(wish.config)
+    for key, value in configs.flatten(clean).items():
+        recording.event("config", key=key, value=value, source="code")
     return run
 
 
@@ -426,9 +427,8 @@ class Run:
         if self._recording and not self._recording.ended:
             self._recording.event(op, **content)
 
-    def _config_changed(self, key: tuple[str, ...], value: Any) -> None:
-        value = secrets.redact_value(key[-1], value)
-        self._event("config", key=list(key), value=value, source="code")
+    def _config_changed(self, key: str, value: Any) -> None:
+        self._event("config", key=key, value=secrets.redact_value(key, value), source="code")
 
     def _summary_changed(self, values: Mapping[str, Any]) -> None:
         self._event("summary", values=values)

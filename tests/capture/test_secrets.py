@@ -9,17 +9,18 @@ import shlex
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from secret_corpora import Planted, draw, ordinary_config, ordinary_lines, planted
 
 from gitrepro.capture.secrets import (
     LineRedactor,
     redact_argv,
+    redact_document,
     redact_text,
     redact_tree,
     redact_value,
     secret_file,
     secret_name,
 )
+from tests.capture.secret_corpora import Planted, draw, ordinary_config, ordinary_lines, planted
 
 
 def captured(place: Planted) -> str:
@@ -131,6 +132,19 @@ def test_a_redacted_tree_names_the_paths_and_leaves_the_original_alone():
     }
     assert hidden == ["db.password", "hubs.0.token", "a\\.b.secret"]
     assert values["db"] == {"password": "hunter2", "port": 5432}
+
+
+def test_a_value_that_was_overridden_is_as_secret_as_the_one_in_force():
+    document = {
+        "format": 1,
+        "values": {"db": {"password": "hunter3"}},
+        "sources": {"db.password": "cli"},
+        "overridden": {"db.password": [{"source": "default", "value": "hunter2"}]},
+    }
+    clean, hidden = redact_document(document)
+
+    assert "hunter" not in repr(clean)
+    assert (clean["sources"], hidden) == (document["sources"], ["db.password"])
 
 
 def test_a_url_keeps_its_scheme_and_host():

@@ -149,3 +149,10 @@ def test_the_script_writes_every_golden_file(tmp_path):
     make.main(tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} <= {path.name for path in V1.iterdir()}
+
+
+def test_the_example_in_the_specification_is_canonical():
+    page = (GOLDEN.parent.parent / "gitrepro" / "FORMAT.md").read_text()
+    example = page.split("## Canonical YAML")[1].split("```yaml\n")[1].split("```")[0].encode()
+
+    assert yaml.dump(yaml.load(example)) == example

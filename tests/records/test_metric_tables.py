@@ -195,6 +195,9 @@ def test_the_file_is_plain_parquet_with_checked_pages():
     assert ["DELTA_BINARY_PACKED" in chunk.encodings for chunk in chunks] == [True, True, False, False, False]
     assert ["BYTE_STREAM_SPLIT" in chunk.encodings for chunk in chunks] == [False, False, True, True, True]
     assert file.metadata.metadata[b"gitrepro.format"] == b"1"
+    assert b"ARROW:schema" not in data
+    labels = [data.rindex(f"gitrepro.{label}\x18".encode()) for label in ("format", "rank", "part", "parts", "crc32")]
+    assert labels == sorted(labels)
 
 
 def test_a_table_may_have_several_row_groups():

@@ -206,6 +206,10 @@ def test_a_sudden_death_leaves_the_seeds_on_record(start: Start, live: Path, end
     assert (row["requested"], row["effective"], row["seeded_by"]) == (7, 5, "user")
 
 
+def test_a_live_folder_that_takes_no_file_keeps_no_seed_from_being_set(start: Start) -> None:
+    assert json.loads(clean(start(DRAW, GITREPRO_LIVE="/proc")))[0] == random.Random(7).random()
+
+
 def test_a_live_folder_that_vanished_harms_nobody(start: Start) -> None:
     script = "import os, shutil; shutil.rmtree(os.environ['GITREPRO_LIVE']); import random; random.seed(3)"
     clean(start(script))
@@ -244,8 +248,8 @@ def test_a_forked_child_tells_nothing(start: Start, live: Path) -> None:
         """)
     )
 
-    row = last_generators(only_report(live))["python"]
-    assert (row["effective"], row["calls"]) == (5, 2)
+    told = [(event["event"], event.get("argument")) for event in only_report(live) if event["event"] != "environment"]
+    assert told == [("python", None), ("seeds", 7), ("seeds", 5), ("end", None)]
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
@@ -279,6 +283,7 @@ def test_a_python_that_the_program_starts_reports_for_itself(start: Start, live:
         ["-mpip", "--version"],
         ["-W", "ignore", "-X", "utf8", "-m", "ensurepip", "--version"],
         ["-c", "from multiprocessing.resource_tracker import main", "3"],
+        ["-m", "joblib.externals.loky.backend.popen_loky_posix"],
         ["-Bc", "from multiprocessing.forkserver import main"],
     ],
 )
@@ -289,7 +294,14 @@ def test_installers_and_workers_are_left_alone(live: Path, arguments: list[str])
     assert reports(live) == []
 
 
-@pytest.mark.parametrize("arguments", [["-c", "pass # from multiprocessing."], ["-W", "ignore", "-c", "print('pip')"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-c", "from multiprocessing.pool import Pool"],
+        ["-c", "pass # like multiprocessing.spawn"],
+        ["-W", "ignore", "-c", "print('pip')"],
+    ],
+)
 def test_programs_that_only_sound_like_them_are_not(live: Path, arguments: list[str]) -> None:
     environment = {**os.environ, "GITREPRO_LIVE": str(live), "PYTHONPATH": str(BOOTSTRAP)}
     subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, timeout=60)

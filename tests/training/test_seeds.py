@@ -194,11 +194,12 @@ def test_torch_seeding_cuda_inside_counts_as_one_call(watch: Watch) -> None:
 
 
 def test_looking_does_not_start_cuda(watch: Watch) -> None:
-    started = torch.cuda.is_initialized()
+    cuda: Any = torch.cuda
+    started = cuda.is_initialized()
     looking = watch(requested=1, seed_now=True)
     looking.generators()
 
-    assert torch.cuda.is_initialized() == started
+    assert cuda.is_initialized() == started
 
 
 def test_an_error_in_the_observer_never_reaches_the_user(watch: Watch) -> None:
@@ -255,7 +256,7 @@ def test_numpy_integers_and_tensors_count_as_the_integers_they_are(watch: Watch)
 
 def test_seeding_past_the_watched_functions_is_found_in_the_state(watch: Watch) -> None:
     looking = watch(requested=1, seed_now=True)
-    random._inst.seed(21)  # type: ignore[attr-defined]
+    random._inst.seed(21)
     np.random.mtrand._rand.seed(22)
     torch.default_generator.manual_seed(23)
     random.random(), np.random.rand(), torch.rand(1)

@@ -16,12 +16,13 @@ from __future__ import annotations
 from .files import secret_file
 from .names import MARK, secret_name
 from .text import LineRedactor, redact_text
-from .tree import redact_argv, redact_tree, redact_value
+from .tree import redact_argv, redact_document, redact_tree, redact_value
 
 __all__ = [
     "MARK",
     "LineRedactor",
     "redact_argv",
+    "redact_document",
     "redact_text",
     "redact_tree",
     "redact_value",

@@ -9,9 +9,9 @@ from os import PathLike, fspath
 from .text import shape_hint, shapes
 
 _SECRET_SUFFIXES = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk", ".kdbx", ".p8", ".ovpn", ".tfstate")
-_SECRET_FILES = _words(
+_SECRET_FILES = frozenset(
     ".netrc _netrc .pypirc .pgpass .my.cnf .htpasswd .git-credentials .dockercfg .s3cfg .boto .vault-token kubeconfig "
-    "kaggle.json"
+    "kaggle.json".split()
 )
 _KEY_FILE = re.compile(r"id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:_sk)?(?:[._-].*)?")
 _ENV_FILE = re.compile(r"\.env(?:rc)?(?:\..+)?|.+\.env")

@@ -19,63 +19,61 @@ class Tier(IntEnum):
     STRONG = 3
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
-_STRONG = _words(
+_STRONG = frozenset(
     "password passwords passwd passphrase passphrases passcode pwd secret secrets credential credentials creds apikey "
-    "apikeys dsn"
+    "apikeys dsn".split()
 )
 _STRONG_ENDINGS = (
     "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "privatekey", "clientsecret",
 )  # fmt: skip
-_STRONG_LAST = _words("cookie cookies authorization bearer")
+_STRONG_LAST = frozenset("cookie cookies authorization bearer".split())
 _WEAK_ENDINGS = ("authtoken", "accesstoken", "apitoken", "connectionstring", "connstr")
 _STRONG_PAIRS = frozenset(
     {("api", "key"), ("access", "key"), ("private", "key"), ("secret", "key"), ("encryption", "key")}
     | {("connection", "string"), ("conn", "str"), ("pass", "phrase"), ("pass", "word")}
 )
-_WEAK_KEYS = _words(
+_WEAK_KEYS = frozenset(
     "account admin ai app application auth deploy gpg hmac jwt license master rsa service shared signing ssh "
-    "subscription"
+    "subscription".split()
 )
-_AUTH = _words(
+_AUTH = frozenset(
     "access api auth authentication bearer bot ci csrf deploy id jwt login oauth personal private refresh secret "
-    "security service session sso user vault xsrf"
+    "security service session sso user vault xsrf".split()
 )
-_PROVIDERS = _words(
+_PROVIDERS = frozenset(
     "anthropic aws azure bitbucket clearml cohere comet databricks discord dockerhub gcp gh git github gitlab google "
     "groq hf hub huggingface huggingfacehub jenkins kaggle mistral mlflow neptune npm nvidia openai openrouter pypi "
-    "replicate roboflow sendgrid sentry slack stripe telegram together twilio wandb"
+    "replicate roboflow sendgrid sentry slack stripe telegram together twilio wandb".split()
 )
-_LOGINS = _words(
+_LOGINS = frozenset(
     "admin database db docker email ftp http imap ldap login mail mongo mongodb mysql pg pop postgres postgresql proxy "
-    "rabbitmq redis registry root smtp sql ssh sudo svc user"
+    "rabbitmq redis registry root smtp sql ssh sudo svc user".split()
 )
 # Words that make `…_token` a piece of text or a position in a model rather than a credential.
-_MODEL_TOKENS = _words(
+_MODEL_TOKENS = frozenset(
     "action added additional audio begin bos by byte class cls code context current decoder default delimiter dist "
     "document each empty end eod eoi eol eom eos eot every false fill fim final first frame global image img "
     "initializer input instance label language lang last latent learnable mask masked max memory middle min modifier "
     "newline next no num object of out output pad padding patch per placeholder point pooled pos prefix prompt prev "
     "query reg register response role scene sentinel sep separator sink soft space special speech start state stop "
     "sub subject suffix sys system tag target task text think thinking to tool trigger true turn type unk unknown use "
-    "video vision visual vocab word yes"
+    "video vision visual vocab word yes".split()
 )
 _SIGNERS = frozenset({"amz", "goog"})
 # `password_file` says where a secret is and `password_length` what it is like; neither is one.
-_ABOUT = _words(
+_ABOUT = frozenset(
     "age column count dim dir directory enabled endpoint expiration expires expiry field file filename header index "
     "kind len length location max method min mode name names num path policy prefix provider ratio required size "
-    "source template timeout ttl type uri url var variable weight"
+    "source template timeout ttl type uri url var variable weight".split()
 )
-_TRAILING = _words(
+_TRAILING = frozenset(
     "backup base current default dev encoded id main new old prev previous prod production raw staging str string test "
-    "text value"
+    "text value".split()
 )
-_AMBIGUOUS_LAST = _words("auth hmac key keys nonce oauth pass pat pin pw session sid sig signature token tokens")
+_AMBIGUOUS_LAST = frozenset(
+    "auth hmac key keys nonce oauth pass pat pin pw session sid sig signature token tokens".split()
+)
 # The shell's working directories, which only share three letters with a password.
 _SHELL_NAMES = frozenset({"PWD", "OLDPWD"})
 

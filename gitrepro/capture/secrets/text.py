@@ -238,7 +238,7 @@ def _hide_spoken(match: re.Match[str]) -> str:
     return match["lead"] + mark(match["name"])
 
 
-_TYPE_WORDS = _words("any bytes bool float int object optional required secretstr str string union")
+_TYPE_WORDS = frozenset("any bytes bool float int object optional required secretstr str string union".split())
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*")
 _CODE = re.compile(
     r"[A-Za-z_][\w.]*[(\[].*|(?:self|cls|os|args|cfg|config|settings|env|opt|opts|options|params)\.[\w.]+"

@@ -30,6 +30,20 @@ def redact_tree(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return clean, hidden
 
 
+def redact_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A configuration document without its secrets, and the dotted paths of what was hidden in its values.
+
+    Args:
+        document: `{values, overridden, ...}`; a value that was overridden is as secret as the one in force.
+    """
+    values, hidden = redact_tree(document["values"])
+    overridden = {
+        key: [{**before, "value": redact_value(key, before["value"])} for before in entries]
+        for key, entries in document["overridden"].items()
+    }
+    return {**document, "values": values, "overridden": overridden}, hidden
+
+
 def _escaped(key: object) -> str:
     return str(key).replace("\\", "\\\\").replace(".", "\\.")
 

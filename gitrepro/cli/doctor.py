@@ -1,0 +1,157 @@
+"""`gitrepro doctor`: is everything in order, and if not, what mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import click
+
+from .. import hooks as hook_files
+from ..errors import GitreproError
+from ..store import git
+from ..store.gitrefs import read_ref
+from ..store.index import Index
+from ..store.lease import Life
+from ..store.live import live_runs
+from ..store.repository import CODE_REF, RUNS_REF, Repository
+from ..store.runs import RunTree
+from . import here
+from .present import clean, emit, line, mark
+
+_OLDEST_GIT = (2, 28)
+_LITTLE_SPACE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    verdict: str
+    detail: str
+    do: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> int:
+    """Check this repository, its hooks and its recording, and say how to mend what is wrong.
+
+    Exits 1 when something is wrong. Proves that the hooks fire by a tag that must be refused.
+    """
+    found = here.repository()
+    findings = [finding for look in _LOOKS for finding in _safely(look, found)]
+    if as_json:
+        emit([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            line(f"{mark(finding.verdict)}  {finding.what}: {clean(finding.detail)}")
+            if finding.do:
+                line(f"      do: {clean(finding.do)}")
+    return int(any(finding.verdict == "FAIL" for finding in findings))
+
+
+def _safely(look: Callable[[Repository], Iterator[Finding]], found: Repository) -> Iterator[Finding]:
+    try:
+        yield from look(found)
+    except (GitreproError, OSError) as error:
+        yield Finding(what=look.__name__.strip("_"), verdict="FAIL", detail=str(error))
+
+
+def _git(_found: Repository) -> Iterator[Finding]:
+    text = git.run(["--version"], cwd=_found.common_dir).decode().split()[2]
+    version = tuple(int(part) for part in text.split(".")[:2])
+    new_enough = version >= _OLDEST_GIT
+    yield Finding(
+        what="git",
+        verdict="PASS" if new_enough else "FAIL",
+        detail=f"version {text}",
+        do="" if new_enough else "install Git 2.28 or newer: older ones have no hook that can refuse a tag",
+    )
+
+
+def _repository(found: Repository) -> Iterator[Finding]:
+    place = str(found.work_tree or found.git_dir)
+    if found.bare:
+        yield Finding(what="repository", verdict="WARN", detail=f"{place} is bare: runs can be read, not recorded")
+        return
+    writable = os.access(found.common_dir, os.W_OK)
+    yield Finding(
+        what="repository",
+        verdict="PASS" if writable else "FAIL",
+        detail=place if writable else f"{found.common_dir} is read-only",
+        do="" if writable else "give yourself write permission; until then runs are kept in the state folder",
+    )
+
+
+def _space(found: Repository) -> Iterator[Finding]:
+    free = shutil.disk_usage(found.common_dir).free
+    little = free < _LITTLE_SPACE_BYTES
+    yield Finding(
+        what="disk",
+        verdict="WARN" if little else "PASS",
+        detail=f"{free >> 20} MiB free",
+        do="free some space: a full disk costs log entries" if little else "",
+    )
+
+
+def _runs(found: Repository) -> Iterator[Finding]:
+    if read_ref(found.common_dir, RUNS_REF) is None:
+        yield Finding(what="runs", verdict="PASS", detail="none yet", do="`gitrepro record -- python train.py`")
+        return
+    with Index(found) as index:
+        troubles = index.troubles()
+        count = index.count(where="1")
+    if troubles:
+        path, what = next(iter(troubles.items()))
+        yield Finding(
+            what="runs",
+            verdict="FAIL",
+            detail=f"{len(troubles)} of {count + len(troubles)} records are damaged; first {path}: {what}",
+            do="`git fsck`; a clone of this repository may hold good copies",
+        )
+        return
+    with RunTree(found) as tree:
+        yield Finding(what="runs", verdict="PASS", detail=f"{count} on {RUNS_REF} at {(tree.commit or '')[:12]}")
+
+
+def _code(found: Repository) -> Iterator[Finding]:
+    tip = read_ref(found.common_dir, CODE_REF)
+    yield Finding(
+        what="code", verdict="PASS", detail=f"{CODE_REF} at {tip[:12]}" if tip else "no recorded code to keep alive yet"
+    )
+
+
+def _waiting(found: Repository) -> Iterator[Finding]:
+    runs = live_runs(found.home)
+    for run in runs:
+        if run.error:
+            yield Finding(
+                what="live run", verdict="FAIL", detail=f"{run.id}: {run.error}", do=f"look into {run.folder}"
+            )
+    dead = sum(run.life is Life.DEAD and not run.error for run in runs)
+    alive = sum(run.life is Life.ALIVE for run in runs)
+    yield Finding(
+        what="live runs",
+        verdict="WARN" if dead else "PASS",
+        detail=f"{alive} running, {dead} died without a closing word",
+        do="`gitrepro recover`" if dead else "",
+    )
+
+
+def _hooks(found: Repository) -> Iterator[Finding]:
+    if found.bare:
+        return
+    fires, detail = hook_files.canary(found)
+    yield Finding(
+        what="hooks",
+        verdict="PASS" if fires else "WARN",
+        detail=detail,
+        do="" if fires else "`gitrepro hooks install`",
+    )
+
+
+_LOOKS = (_git, _repository, _space, _runs, _code, _waiting, _hooks)

@@ -1,0 +1,304 @@
+"""`gitrepro show`: all that is known of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from ..errors import BlobMissing, NotFound
+from ..records import yaml
+from ..records.event import Standing, fold_events
+from ..records.listing import listing
+from ..records.run import RunRecord, run_from, run_path
+from ..store.live import live_runs
+from ..store.objects import BlobStore
+from ..store.repository import RUNS_REF, Repository
+from ..store.resolve import resolve
+from ..store.runs import RunTree
+from . import here
+from .present import clean, coloured, duration, emit, line, note, number, size, status
+
+_LISTED_AT_MOST: Final = 12
+_OUTPUT_LINES: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A run with everything that stands beside its record."""
+
+    record: RunRecord
+    standing: Standing
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    recorded: bool
+
+
+@click.command()
+@click.argument("run", default="@last")
+@click.option("--config", "part", flag_value="config", help="Only the config, as YAML with its sources.")
+@click.option("--env", "part", flag_value="env", help="Only the environment, as YAML.")
+@click.option("--output", "part", flag_value="output", help="Only what the program printed.")
+@click.option("--metrics", "part", flag_value="metrics", help="Only the metrics, every row, as TSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def show(run: str, part: str | None, as_json: bool) -> None:
+    """Show all that is known of RUN: the end of its id, its name, `@last`, `@{-2}`, `@best:METRIC`."""
+    found = here.repository()
+    run_id = resolve(found, run)
+    if part == "metrics":
+        _print_metrics(found, run_id)
+        return
+    if part == "output":
+        _print_output(found, run_id)
+        return
+    known = _look_up(found, run_id)
+    if as_json:
+        emit(_document(known))
+    elif part == "config":
+        line(yaml.dump(known.config).decode().rstrip())
+    elif part == "env":
+        line(yaml.dump(known.environment).decode().rstrip())
+    else:
+        for text in _page(known):
+            line(text)
+
+
+def _look_up(found: Repository, run_id: str) -> _Known:
+    with RunTree(found) as tree:
+        events, troubles = tree.events(run_id)
+        for trouble in troubles:
+            note(f"damaged: {clean(trouble.path)}: {clean(trouble.error)}")
+        if tree.run_tree(run_id) is None:
+            record, config, environment, recorded = *_live(found, run_id), False
+        else:
+            record, recorded = tree.run(run_id), True
+            config, environment = _file(tree, run_id, "config.yaml"), _file(tree, run_id, "env.yaml")
+    standing = fold_events(events, labels=record.labels)
+    return _Known(record=record, standing=standing, config=config, environment=environment, recorded=recorded)
+
+
+def _file(tree: RunTree, run_id: str, name: str) -> Mapping[str, Any]:
+    entry = tree.run_files(run_id).get(name)
+    if entry is None:
+        return {}
+    return yaml.load(tree.objects.read(entry.oid, "blob"), source=f"{run_path(run_id)}/{name}")
+
+
+def _live(found: Repository, run_id: str) -> tuple[RunRecord, Mapping[str, Any], Mapping[str, Any]]:
+    for run in live_runs(found.home):
+        if run.id == run_id and not run.error:
+            record = run_from(run.start["record"], source=str(run.folder))
+            files = [yaml.load((run.folder / name).read_bytes(), source=name) for name in ("config.yaml", "env.yaml")]
+            return record, files[0], files[1]
+    raise NotFound(f"run {run_id} is neither under way nor in {RUNS_REF}", do="`gitrepro ls --all` lists the runs")
+
+
+def _document(known: _Known) -> dict[str, Any]:
+    record, standing = known.record, known.standing
+    return {
+        **listing(record, standing, known.config.get("values", {})),
+        "recorded": known.recorded,
+        "ended_at": record.ended_at,
+        "reason": record.reason,
+        "argv": list(record.argv),
+        "host": dict(record.host),
+        "code": dict(record.code) if record.code else None,
+        "config_sources": dict(known.config.get("sources", {})),
+        "metrics": dict(record.metrics),
+        "cost": dict(record.cost),
+        "env": dict(known.environment),
+        "data": list(record.data),
+        "split": None,
+        "checkpoints": list(record.checkpoints),
+        "artifacts": list(record.artifacts),
+        "losses": list(record.losses),
+        "journal": dict(record.journal),
+        "notes": list(standing.notes),
+        "events": [],
+        "parents": list(record.parents),
+    }
+
+
+# -- the page
+
+
+def _page(known: _Known) -> Iterator[str]:
+    record = known.record
+    yield f"{coloured(clean(known.standing.name or record.name), 'bold')}  {record.id}"
+    yield ""
+    yield from _rows(_head(known))
+    for title, rows in (
+        ("Code", _code(record)),
+        ("Seeds", _seeds(record)),
+        ("Config", _config(known)),
+        ("Environment", _environment(known)),
+        ("Metrics", _metrics(record)),
+        ("Summary", _summary(record)),
+        ("Cost", _cost(record)),
+        (
+            "Artifacts",
+            [(item["name"], f"{size(item['size_bytes'])}  {item['blob'][:15]}") for item in record.artifacts],
+        ),
+        ("Lost", [(item["what"], item["why"]) for item in record.losses]),
+        ("Notes", [("", text) for text in (*([record.note] if record.note else []), *known.standing.notes)]),
+        ("Waived", [(str(event.value), str(event.actor.get("name"))) for event in known.standing.waivers]),
+    ):
+        if rows:
+            yield ""
+            yield coloured(title, "bold")
+            yield from _rows(rows)
+    if known.recorded:
+        yield ""
+        yield coloured(f"git show {RUNS_REF}:{record.path}/run.yaml", "dim")
+
+
+def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
+    width = min(max((len(name) for name, _ in rows), default=0), 32)
+    for name, value in rows:
+        yield f"  {clean(name):<{width}}  {value if value.startswith(chr(27)) else clean(value)}".rstrip()
+
+
+def _head(known: _Known) -> list[tuple[str, str]]:
+    record = known.record
+    actor = f"{record.actor.get('name', '')} <{record.actor.get('email', '')}>"
+    rows = [
+        ("status", status(record.status)),
+        ("kind", record.kind),
+        ("started", f"{record.started_at}  {actor}"),
+        ("duration", duration(record.duration_seconds)),
+        ("command", " ".join(record.argv)),
+        ("host", f"{record.host.get('hostname', '')}  {record.host.get('cwd', '')}"),
+    ]
+    if group := known.standing.group or record.group:
+        rows.append(("group", group))
+    if known.standing.labels:
+        rows.append(("labels", ", ".join(known.standing.labels)))
+    if record.reason:
+        rows.append(("reason", str(record.reason.get("message", ""))))
+    return [row for row in rows if row[1].strip()]
+
+
+def _code(record: RunRecord) -> list[tuple[str, str]]:
+    code = record.code
+    if code is None:
+        return [("", "no repository: the code is not on record")]
+    if not code.get("commit"):
+        return [("commit", code.get("trouble") or "none yet: HEAD has no commit")]
+    rows = [("commit", f"{code['commit']}  {code.get('branch') or 'detached HEAD'}")]
+    if not code.get("dirty"):
+        return [*rows, ("state", "clean")]
+    changes = code.get("changes", [])
+    rows.append(("state", f"{code.get('changes_count', len(changes))} uncommitted changes"))
+    rows += [("", text) for text in changes[:_LISTED_AT_MOST]]
+    if code.get("snapshot"):
+        rows.append(("snapshot", code["snapshot"]))
+    rows += [("left out", f"{item['path']}: {item['why']}") for item in code.get("left_out", [])]
+    return rows
+
+
+def _seeds(record: RunRecord) -> list[tuple[str, str]]:
+    seeds = record.seeds
+    requested = seeds.get("requested")
+    rows = [("requested", "none" if requested is None else f"{requested} ({seeds.get('source')})")]
+    for process in seeds.get("processes", [])[:1]:
+        for name, state in process.items():
+            if "seeded_by" in state:
+                use = "used" if state.get("used") else "not used"
+                rows.append((name, f"{state.get('effective')}  set by {state['seeded_by']}, {use}"))
+            elif "unseeded" in state:
+                rows.append((name, f"{state['seeded']} seeded, {state['unseeded']} unseeded"))
+    return rows
+
+
+def _config(known: _Known) -> list[tuple[str, str]]:
+    from ..capture.config import flatten
+
+    sources = known.config.get("sources", {})
+    return [
+        (key, f"{_value(value)}  ({sources.get(key, '')})" if sources.get(key) else _value(value))
+        for key, value in flatten(known.config.get("values", {})).items()
+    ]
+
+
+def _value(value: object) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _environment(known: _Known) -> list[tuple[str, str]]:
+    environment = known.environment
+    python, hardware = environment.get("python", {}), environment.get("hardware", {})
+    packages = environment.get("packages", {})
+    frameworks = [f"{name} {facts.get('version', '')}" for name, facts in environment.get("frameworks", {}).items()
+                  if isinstance(facts, dict) and "version" in facts]  # fmt: skip
+    rows = [
+        ("python", f"{python.get('version', '')}  {len(packages)} packages" if python else ""),
+        ("libraries", ", ".join(frameworks)),
+        ("system", " ".join(str(environment.get("os", {}).get(name, "")) for name in ("system", "release", "machine"))),
+        ("processor", _processor(hardware)),
+        ("gpu", ", ".join(str(gpu.get("name", gpu)) for gpu in hardware.get("gpus", []))),
+    ]
+    return [row for row in rows if row[1].strip()]
+
+
+def _processor(hardware: Mapping[str, Any]) -> str:
+    cpu = hardware.get("cpu", {})
+    memory = hardware.get("memory_bytes")
+    return "  ".join(
+        part
+        for part in (
+            str(cpu.get("model", "")),
+            f"{cpu['available']} cores" if "available" in cpu else "",
+            size(memory) if isinstance(memory, int) else "",
+        )
+        if part
+    )
+
+
+def _metrics(record: RunRecord) -> list[tuple[str, str]]:
+    rows = []
+    for name, facts in record.metrics.items():
+        spread = f"min {number(facts['min'])}  max {number(facts['max'])}" if facts.get("min") is not None else ""
+        goal = f"  (best: {facts['goal']})" if facts.get("goal") else ""
+        strange = f"  {facts['nonfinite']} not finite" if facts.get("nonfinite") else ""
+        rows.append((name, f"last {number(facts['last'])}  {spread}  {facts['count']} values{strange}{goal}"))
+    return rows
+
+
+def _summary(record: RunRecord) -> list[tuple[str, str]]:
+    return [(name, _value(value)) for name, value in record.summary.items() if name not in record.metrics]
+
+
+def _cost(record: RunRecord) -> list[tuple[str, str]]:
+    cost = record.cost
+    if not cost:
+        return []
+    cpu_seconds = cost.get("cpu_user_seconds", 0.0) + cost.get("cpu_system_seconds", 0.0)
+    return [("cpu time", duration(cpu_seconds)), ("peak memory", size(cost.get("peak_memory_bytes", 0)))]
+
+
+# -- parts
+
+
+def _print_metrics(found: Repository, run_id: str) -> None:
+    from ..run.found import metric_table
+
+    table = metric_table(found, run_id)
+    names = list(table.names)
+    line("\t".join(["_seq", "_step", "_time_seconds", *map(clean, names)]))
+    for row in table.rows():
+        values = [repr(row.values[name]) if name in row.values else "" for name in names]
+        line("\t".join([str(row.seq), str(row.step), repr(row.time_seconds), *values]))
+
+
+def _print_output(found: Repository, run_id: str) -> None:
+    with RunTree(found) as tree:
+        artifacts = tree.run(run_id).artifacts
+    outputs = [item for item in artifacts if item.get("kind") == "output"]
+    if not outputs:
+        raise BlobMissing(f"run {run_id[-8:]} has no output on record", why="only `gitrepro record -- ...` keeps it")
+    for item in outputs:
+        text = BlobStore(found.home / "store").get(item["blob"]).decode(errors="replace")
+        for part in text.splitlines():
+            line(clean(part.expandtabs()))
