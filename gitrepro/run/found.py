@@ -15,9 +15,6 @@ from ..store.repository import Repository
 from ..store.runs import RunTree
 
 if TYPE_CHECKING:
-    import pandas
-    import pyarrow
-
     from ..records.metrics import MetricTable
 
 
@@ -98,8 +95,8 @@ class RunView:
             entry = tree.run_files(self.id)["env.yaml"]
             return yaml.load(tree.objects.read(entry.oid, "blob"), source=f"env.yaml of {self.id}")
 
-    def metrics(self, *, rank: int = 0) -> pyarrow.Table:
-        """Every row logged by one rank: `_seq`, `_step`, `_time_seconds`, and a column for each metric.
+    def metrics(self, *, rank: int = 0) -> Any:
+        """Every row logged by one rank, as a pyarrow.Table: `_seq`, `_step`, `_time_seconds`, and a column for each metric.
 
         Raises:
             Damaged: the table is not what was recorded.
@@ -107,8 +104,8 @@ class RunView:
         """
         return metric_table(self._repository, self.id, rank=rank).to_arrow()
 
-    def to_pandas(self, *, rank: int = 0) -> pandas.DataFrame:
-        """`metrics()` as a DataFrame."""
+    def to_pandas(self, *, rank: int = 0) -> Any:
+        """`metrics()` as a pandas.DataFrame."""
         return metric_table(self._repository, self.id, rank=rank).to_pandas()
 
     def __repr__(self) -> str:

@@ -10,13 +10,14 @@ import enum
 import json
 import math
 import pickle
+import re
 import types
 from collections import OrderedDict, namedtuple
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gitrepro.capture.config import (
@@ -272,8 +273,11 @@ def test_dates_and_keys_stay_as_written(tmp_path):
 def test_a_file_that_pyyaml_wrote_reads_back_as_the_same_values(tmp_path_factory, values):
     import yaml
 
+    text = yaml.safe_dump(values, allow_unicode=True)
+    assume("\x85" not in text)  # PyYAML itself reads this line separator back as a space
+    assume(not re.search(r"\d[eE]\d", text))  # and a plain 1e5 as text, where we read a number
     path = tmp_path_factory.mktemp("conf") / "a.yaml"
-    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
     assert from_file(path) == values
 
@@ -469,19 +473,14 @@ def test_items_are_attributes_too():
 
 
 def test_each_assignment_is_converted_and_reported():
-    changes: list[tuple[tuple[str, ...], object]] = []
+    changes: list[tuple[str, object]] = []
     config = LiveConfig({"model": {"depth": 3}}, on_change=lambda key, value: changes.append((key, value)))
     config.lr = np.float32(0.5)
     config["model"]["path"] = Path("a/b")
     config.model.update(depth=4)
     config["a.b"] = {"c": (1, 2)}
 
-    assert changes == [
-        (("lr",), 0.5),
-        (("model", "path"), "a/b"),
-        (("model", "depth"), 4),
-        (("a.b",), {"c": [1, 2]}),
-    ]
+    assert changes == [("lr", 0.5), ("model.path", "a/b"), ("model.depth", 4), ("a\\.b", {"c": [1, 2]})]
     assert config.as_dict() == {"lr": 0.5, "model": {"depth": 4, "path": "a/b"}, "a.b": {"c": [1, 2]}}
 
 

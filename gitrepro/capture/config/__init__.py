@@ -14,7 +14,7 @@ from .argv import from_argv, parse_assignment, parse_scalar
 from .files import from_file
 from .layers import FORMAT, Config, Layer, merge
 from .live import LiveConfig
-from .values import Value, dotted, flatten, flatten_keys, from_object, split_key
+from .values import Value, dotted, flatten, from_object, split_key
 
 __all__ = [
     "FORMAT",
@@ -24,7 +24,6 @@ __all__ = [
     "Value",
     "dotted",
     "flatten",
-    "flatten_keys",
     "from_argv",
     "from_file",
     "from_object",

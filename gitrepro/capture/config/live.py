@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeAlias, final
 
-from .values import Value, dotted, flatten_keys, from_object
+from .values import Value, dotted, from_object, leaves
 
-OnChange: TypeAlias = Callable[[tuple[str, ...], Value], None]
+OnChange: TypeAlias = Callable[[str, Value], None]
 
 
 @final
@@ -20,7 +20,7 @@ class LiveConfig(MutableMapping[str, Any]):
 
     Args:
         values: plain nested values; they are copied.
-        on_change: called with the path of the key and the converted value at each assignment.
+        on_change: called with the dotted key and the converted value at each assignment.
     """
 
     __slots__ = ("_on_change", "_path", "_read", "_values")
@@ -60,7 +60,7 @@ class LiveConfig(MutableMapping[str, Any]):
         self._values.update(converted)
         if self._on_change is not None:
             ((name, plain),) = converted.items()
-            self._on_change((*self._path, name), plain)
+            self._on_change(dotted((*self._path, name)), plain)
 
     def __delitem__(self, key: str) -> None:
         del self._values[key]
@@ -109,7 +109,7 @@ class LiveConfig(MutableMapping[str, Any]):
 
     def as_dict(self) -> dict[str, Any]:
         """A plain deep copy, for `json.dumps` and `**`; every value in it counts as read."""
-        self._read.update(path for path, _ in flatten_keys(self._values, under=self._path))
+        self._read.update(path for path, _ in leaves(self._values, under=self._path))
         return self.snapshot()
 
     def snapshot(self) -> dict[str, Any]:
@@ -118,5 +118,5 @@ class LiveConfig(MutableMapping[str, Any]):
 
     def unread(self) -> list[str]:
         """The dotted keys under this mapping that nobody has read: misspelt or dead settings."""
-        paths = (path for path, _ in flatten_keys(self._values, under=self._path))
+        paths = (path for path, _ in leaves(self._values, under=self._path))
         return sorted(dotted(path) for path in paths if path not in self._read)

@@ -261,15 +261,13 @@ def split_key(key: str) -> tuple[str, ...]:
 
 def flatten(values: Mapping[str, Value]) -> dict[str, Value]:
     """Every leaf under its dotted key. A list is a leaf, and so is an empty mapping."""
-    return {dotted(path): leaf for path, leaf in flatten_keys(values)}
+    return {dotted(path): leaf for path, leaf in leaves(values)}
 
 
-def flatten_keys(
-    values: Mapping[str, Value], *, under: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Value]]:
+def leaves(values: Mapping[str, Value], *, under: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Value]]:
     """Every leaf with its path, which is prefixed by `under`."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from flatten_keys(value, under=(*under, key))
+            yield from leaves(value, under=(*under, key))
         else:
             yield (*under, key), value
