@@ -96,8 +96,7 @@ def _describe(order: Order, where: Place) -> tuple[RunRecord, dict[str, Any]]:
     run_id = ids.new_id()
     argv = secrets.redact_argv(list(order.argv))
     merged = configs.merge([*order.config, configs.Layer(source="argv", values=configs.from_argv(order.argv))])
-    clean, hidden = secrets.redact_tree(merged.values)
-    config = {**merged.document(), "values": clean}
+    config, hidden = secrets.redact_document(merged.document())
     identity = where.identity
     named = [*order.argv, *(str(value) for value in configs.flatten(merged.values).values())]
     record = RunRecord(
@@ -129,7 +128,7 @@ def _surroundings() -> dict[str, Any]:
     # Packages and versions are those of the program, not of the interpreter that runs gitrepro: a Python program
     # reports its own.
     own = environment.describe()
-    kept = {name: value for name, value in own.items() if name not in ("python", "packages")}
+    kept = {name: value for name, value in own.items() if name not in ("python", "packages", "installed_from")}
     return {"format": 1, **kept, "hardware": hardware.describe(), "frameworks": {}}
 
 

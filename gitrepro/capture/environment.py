@@ -54,7 +54,7 @@ def describe(*, root: str = "/") -> dict[str, Any]:
     Args:
         root: where the system's files are found.
     """
-    return {
+    found = {
         "python": _python(),
         "packages": packages(),
         "installed_from": installed_from(),
@@ -62,6 +62,7 @@ def describe(*, root: str = "/") -> dict[str, Any]:
         "container": _container(root),
         "variables": variables(),
     }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def variables() -> dict[str, str]:

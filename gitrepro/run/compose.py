@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from ..capture import secrets
 from ..capture.config import split_key
 from ..errors import Damaged, GitreproError
 from ..records import yaml
@@ -358,4 +359,6 @@ def _environment(folder: Path, end: Mapping[str, Any] | None, observed: Sequence
         document["frameworks"] = process.get("frameworks") or {}
     if not observed and end:
         document["frameworks"] = end.get("frameworks") or {}
+    # An allowed variable may still carry a password inside an address.
+    document["variables"], _ = secrets.redact_tree(document.get("variables", {}))
     return yaml.dump(document)

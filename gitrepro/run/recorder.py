@@ -186,6 +186,8 @@ def open_recording(
     supervised: bool,
 ) -> Recording | None:
     """Open a live run where it belongs, else in the state folder; None, with a warning, when neither can be written."""
+    variables, _ = secrets.redact_tree(surroundings.get("variables", {}))
+    surroundings = {**surroundings, "variables": variables}
     boot_id = str(record.host.get("boot_id", ""))
     homes = [where.home]
     if where.repository is not None:

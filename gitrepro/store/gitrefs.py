@@ -66,6 +66,7 @@ def move_ref(common_dir: Path, ref: str, *, old: str | None, new: str) -> bool:
 
     refs = DiskRefsContainer(str(common_dir))
     with fs.explained(f"cannot move {ref} in {common_dir}"):
+        fs.make_directories((common_dir / ref).parent)
         for patience_seconds in (1.0, 0.2, 0.2):
             try:
                 # dulwich reads an `old` of None as "whatever it is now".

@@ -131,6 +131,7 @@ def test_a_machine_without_any_of_its_files_is_described_all_the_same(tmp_path):
     found = environment.describe(root=str(tmp_path / "nothing"))
 
     assert "distribution" not in found["os"]
+    assert found.get("container") != "docker"
     assert found["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
     assert "boot_id" not in environment.host(root=str(tmp_path / "nothing"))
 

@@ -246,5 +246,5 @@ def test_code_that_only_names_a_key_header_is_kept():
 @pytest.mark.parametrize(
     "hostile", ["a" * 200_000, "://" * 60_000, "token=" * 40_000, "eyJ" * 60_000, "password " * 20_000]
 )
-def test_a_hostile_line_comes_back_in_reasonable_time(hostile):
+def test_a_hostile_line_comes_back(hostile):
     assert isinstance(redact_text(hostile), str)
