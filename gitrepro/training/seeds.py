@@ -502,19 +502,22 @@ class SeedWatch:
     def _watch_calls(self, library: str) -> None:
         for call in _CALLS:
             if call.library == library:
-                homes = [sys.modules[home] for home in call.homes if home in sys.modules]
-                original = next((vars(home)[call.attribute] for home in homes if call.attribute in vars(home)), None)
-                if original is not None:
-                    self._replace(call, original, homes)
+                self._replace(call, [sys.modules[home] for home in call.homes if home in sys.modules])
 
-    def _replace(self, call: _Call, original: Any, homes: list[ModuleType]) -> None:
-        ours = self._observed(call, original)
-        home = original.__module__ if original.__module__ in call.homes else homes[0].__name__
-        _dress(ours, original, home=home, attribute=call.attribute)
+    def _replace(self, call: _Call, homes: list[ModuleType]) -> None:
+        # The homes need not hold one object: torch.compile puts a wrapper of its own over torch.manual_seed alone.
+        made: dict[int, Any] = {}
         for home in homes:
-            if vars(home).get(call.attribute) is original:
-                setattr(home, call.attribute, ours)
-                self._replaced.append((home, call.attribute, original, ours))
+            original = vars(home).get(call.attribute)
+            if original is None:
+                continue
+            ours = made.get(id(original))
+            if ours is None:
+                ours = made[id(original)] = self._observed(call, original)
+                shared = original.__module__ if _is_at(original, call) else home.__name__
+                _dress(ours, original, home=shared, attribute=call.attribute)
+            setattr(home, call.attribute, ours)
+            self._replaced.append((home, call.attribute, original, ours))
 
     def _observed(self, call: _Call, original: Any) -> Any:
         thread = self._thread
@@ -549,8 +552,8 @@ class SeedWatch:
             self._note_seed(call, argument)
 
     def _note_creation(self, argument: Any, caller: FrameType) -> None:
-        if _is_generator(argument):
-            return  # handed through, not made
+        if _is_generator(argument) or _scipy_is_being_imported(caller):
+            return  # handed through, not made; or made for examples in scipy's own documentation
         self._created["unseeded" if argument is None else "seeded"] += 1
         place = f"{caller.f_globals.get('__name__', '?')}:{caller.f_lineno}"
         if argument is None and place not in self._places and len(self._places) < _PLACES:
@@ -642,6 +645,21 @@ def _dress(ours: Any, original: Any, *, home: str, attribute: str) -> None:
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0] if args else kwargs.get("seed", kwargs.get("a"))
+
+
+def _is_at(function: Any, call: _Call) -> bool:
+    """Whether a function lies where it says it was defined, so that it can be pickled by that name."""
+    home = sys.modules.get(function.__module__)
+    return function.__module__ in call.homes and vars(home).get(call.attribute) is function
+
+
+def _scipy_is_being_imported(frame: Any) -> bool:
+    """Whether a module of scipy that is not yet loaded made the call: no result of the program can hang on it."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__", "").startswith("scipy."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_generator(argument: Any) -> bool:

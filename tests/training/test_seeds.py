@@ -330,6 +330,20 @@ def test_generators_made_with_and_without_a_seed_are_counted(watch: Watch) -> No
     assert row["unseeded_at"][0].startswith(f"{__name__}:")
 
 
+def test_generators_that_scipy_makes_while_it_is_imported_are_not_the_programs() -> None:
+    rows = in_a_new_python("""
+        watch = seeds.SeedWatch()
+        watch.start()
+        import scipy.stats
+        imported = watch.generators()
+        scipy.stats.Normal().sample()
+        print(json.dumps([imported, watch.generators()]))
+    """)
+
+    assert "numpy.default_rng" not in rows[0]
+    assert rows[1]["numpy.default_rng"]["unseeded"] >= 1
+
+
 def test_no_row_for_generators_that_nobody_made(watch: Watch) -> None:
     assert "numpy.default_rng" not in watch().generators()
 
@@ -386,7 +400,20 @@ def test_a_watched_function_looks_as_it_did(watch: Watch, name: str) -> None:
     watch()
 
     assert eval(name) is not before
-    assert looks(eval(name)) == expected
+    after = looks(eval(name))
+    # torch.compile's own wrapper says that it lies in torch.random, where it cannot be found; ours says where it lies.
+    assert after == expected or {**after, "module": expected["module"]} == expected and hasattr(before, "__wrapped__")
+
+
+def test_a_call_is_seen_through_the_wrapper_of_torch_compile(watch: Watch) -> None:
+    torch.use_deterministic_algorithms(True)  # brings in the compiler, which wraps torch.manual_seed
+    torch.use_deterministic_algorithms(False)
+    assert torch.manual_seed is not torch.random.manual_seed
+    looking = watch()
+    torch.manual_seed(5)
+
+    assert looking.generators()["torch"]["effective"] == 5
+    assert looking.generators()["torch"]["calls"] == 1
 
 
 @pytest.mark.parametrize("name", WATCHED)
@@ -409,9 +436,7 @@ def test_stop_puts_the_originals_back(watch: Watch, name: str) -> None:
     looking = watch()
     looking.stop()
 
-    same = eval(name)
-    assert same == before  # random.seed is a bound method: equal, and the very one that the module holds
-    assert not hasattr(same, "__wrapped__")
+    assert eval(name) == before  # random.seed is a bound method: equal, and the very one that the module holds
 
 
 def test_stop_leaves_a_wrapper_that_someone_put_around_ours(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
