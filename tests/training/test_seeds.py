@@ -402,7 +402,7 @@ def test_a_watched_function_looks_as_it_did(watch: Watch, name: str) -> None:
     assert eval(name) is not before
     after = looks(eval(name))
     # torch.compile's own wrapper says that it lies in torch.random, where it cannot be found; ours says where it lies.
-    assert after == expected or {**after, "module": expected["module"]} == expected and hasattr(before, "__wrapped__")
+    assert after == expected or ({**after, "module": expected["module"]} == expected and hasattr(before, "__wrapped__"))
 
 
 def test_a_call_is_seen_through_the_wrapper_of_torch_compile(watch: Watch) -> None:
