@@ -1,0 +1,93 @@
+"""`gitrepro hooks`: the Git hooks of this repository; and `gitrepro hook`, which they call."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from .. import hooks as decisions
+from ..errors import GitreproError
+from ..store import repository as repositories
+from . import here
+from .present import emit, note, table
+
+SCHEMA = 1
+
+
+@click.group()
+def hooks() -> None:
+    """Install, remove or show the Git hooks: they audit result tags and let everything else pass."""
+
+
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print how the hooks stand as JSON.")
+
+
+@hooks.command()
+@_AS_JSON
+def install(as_json: bool) -> None:
+    """Put the hooks in place. Hooks that are there already are kept, and run first."""
+    _show(decisions.install(here.repository(), python=sys.executable), as_json=as_json)
+
+
+@hooks.command()
+@_AS_JSON
+def remove(as_json: bool) -> None:
+    """Take the hooks out, and put back what stood there before."""
+    _show(decisions.remove(here.repository()), as_json=as_json)
+
+
+@hooks.command()
+@_AS_JSON
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Show the hooks. Exits 1 when one is missing or out of order."""
+    report = decisions.status(here.repository())
+    _show(report, as_json=as_json)
+    ctx.exit(0 if report.ok else 1)
+
+
+def _show(report: decisions.Report, *, as_json: bool) -> None:
+    if as_json:
+        emit(_document(report))
+        return
+    rows = [(hook.name, hook.state, "yes" if hook.chained else "no", hook.path) for hook in report.hooks]
+    table(rows, ["hook", "state", "chained", "path"])
+    if report.patterns:
+        note(f"result tags: {' '.join(report.patterns)}; checked by {report.python}")
+    if report.trouble:
+        note(f"out of order: {report.trouble}; `gitrepro hooks install` mends it")
+
+
+def _document(report: decisions.Report) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "ok": report.ok,
+        "folder": str(report.folder),
+        "python": report.python,
+        "patterns": list(report.patterns),
+        "trouble": report.trouble,
+        "hooks": [
+            {"name": hook.name, "state": hook.state, "chained": hook.chained, "path": str(hook.path)}
+            for hook in report.hooks
+        ],
+    }
+
+
+@click.command(hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument("kind", type=click.Choice(decisions.KINDS))
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def hook(ctx: click.Context, kind: str, words: tuple[str, ...]) -> None:
+    """Decide for a Git hook: exits 0 to let pass, 3 to refuse."""
+    asked = sys.stdin.buffer.read()
+    try:
+        found = repositories.find(Path.cwd(), os.environ)
+        code, said = decisions.handle(kind, words, asked, found, now=time.time())
+    except GitreproError as error:
+        code, said = decisions.REFUSES, decisions.message(error)
+    sys.stderr.write(said)
+    ctx.exit(code)
