@@ -20,6 +20,7 @@ FILE_MODE: Final = 0o100644
 TREE_MODE: Final = 0o040000
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 MAX_RECORD_BYTES: Final = 64 << 20
+REMEMBERED_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ class GitObjects:
     def __init__(self, common_dir: Path) -> None:
         self._common_dir = common_dir
         self._store: DiskObjectStore | None = None
+        self.written: dict[str, tuple[str, bytes]] = {}
+        """What `write` was given, by name, up to `REMEMBERED_BYTES`: a `git gc` beside us may take it again."""
+        self._written_bytes = 0
 
     def read(self, oid: str, kind: str) -> bytes:
         """The content of the object `oid`, which must be of `kind`.
@@ -104,11 +108,26 @@ class GitObjects:
             raise _wrong(oid, f"it is no {kind}" if found != kind else "its bytes hash to another name")
         return data
 
+    def read_any(self, oid: str) -> tuple[str, bytes]:
+        """The kind and the content of the object `oid`. Raises as `read` does."""
+        found, data = self._raw(oid)
+        if name_of(found, data) != oid:
+            raise _wrong(oid, "its bytes hash to another name")
+        return found, data
+
     def tree(self, oid: str) -> Tree:
         return decode_tree(self.read(oid, "tree"), oid=oid)
 
     def has(self, oid: str) -> bool:
-        return os.path.exists(self._loose_path(oid)) or self._dulwich().contains_packed(oid.encode())  # type: ignore[arg-type]
+        return os.path.exists(self._loose_path(oid)) or (
+            self._has_packs() and self._dulwich().contains_packed(oid.encode())  # type: ignore[arg-type]
+        )
+
+    def _has_packs(self) -> bool:
+        try:
+            return self._store is not None or bool(os.listdir(os.path.join(self._common_dir, "objects", "pack")))
+        except FileNotFoundError:
+            return False
 
     def entry(self, root: str, path: str) -> Entry | None:
         """What stands at `path` below the tree `root`, or None."""
@@ -129,14 +148,49 @@ class GitObjects:
             else:
                 yield path, entry
 
+    def closure(self, root: str) -> Iterator[tuple[str, bytes]]:
+        """Every object of the tree `root`, itself last, as kind and content: what `write` takes."""
+        data = self.read(root, "tree")
+        for entry in decode_tree(data, oid=root).values():
+            if entry.is_tree:
+                yield from self.closure(entry.oid)
+            else:
+                yield "blob", self.read(entry.oid, "blob")
+        yield "tree", data
+
     def _raw(self, oid: str) -> tuple[str, bytes]:
-        from dulwich.errors import ChecksumMismatch, ObjectFormatException
+        # A loose object needs no library, and what was recorded lately is loose.
+        return self._loose(oid) or self._packed(oid)
+
+    def _loose(self, oid: str) -> tuple[str, bytes] | None:
+        try:
+            with open(self._loose_path(oid), "rb") as reader:
+                stored = reader.read(MAX_RECORD_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _wrong(oid, error.strerror or str(error)) from error
+        try:
+            inflater = zlib.decompressobj()
+            content = inflater.decompress(stored, MAX_RECORD_BYTES)
+            head, end, data = content.partition(b"\0")
+            kind, size = head.decode("ascii").split(" ")
+            whole = inflater.eof and bool(end) and int(size) == len(data)
+        except (zlib.error, ValueError) as error:
+            raise _wrong(oid, f"its file does not parse: {error}") from error
+        if not whole:
+            raise _wrong(oid, "its file is cut short, or larger than a record may be")
+        return kind, data
+
+    def _packed(self, oid: str) -> tuple[str, bytes]:
+        from dulwich.errors import ChecksumMismatch, FileFormatException
 
         try:
             number, data = self._dulwich().get_raw(oid.encode())  # type: ignore[arg-type]
         except KeyError:
             return self._ask_git(oid)
-        except (ChecksumMismatch, ObjectFormatException, zlib.error, ValueError, EOFError) as error:
+        except (ChecksumMismatch, FileFormatException, zlib.error, ValueError, TypeError, LookupError, EOFError) as error:
+            # dulwich meets an object of one byte with a TypeError.
             raise _wrong(oid, str(error) or type(error).__name__) from error
         return _KINDS[number], data
 
@@ -183,11 +237,17 @@ class GitObjects:
             for kind, data in objects:
                 oid = name_of(kind, data)
                 names.append(oid)
+                self._remember(oid, kind, data)
                 if not self.has(oid):
                     folders.add(self._write_loose(oid, _header(kind, data) + data))
             for folder in sorted(folders):
                 fs.sync_directory(folder)
         return names
+
+    def _remember(self, oid: str, kind: str, data: bytes) -> None:
+        if oid not in self.written and self._written_bytes + len(data) <= REMEMBERED_BYTES:
+            self.written[oid] = (kind, data)
+            self._written_bytes += len(data)
 
     def _write_loose(self, oid: str, content: bytes) -> str:
         path = self._loose_path(oid)
