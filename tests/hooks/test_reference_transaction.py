@@ -490,7 +490,7 @@ def test_a_sound_tag_is_recorded_behind_a_chained_hook(chained: Callable[[str], 
 # -- what it costs
 
 
-def test_nothing_is_started_until_a_tag_moves(guarded: Path, requires_strace: str, tmp_path: Path) -> None:
+def test_nothing_is_started_until_a_result_tag_moves(guarded: Path, requires_strace: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
 
     def started(*args: str) -> list[str]:
@@ -500,5 +500,19 @@ def test_nothing_is_started_until_a_tag_moves(guarded: Path, requires_strace: st
         return [line.split('"')[1].rsplit("/", 1)[-1] for line in lines]
 
     assert set(started("update-ref", "refs/heads/topic", "HEAD")) == {"git", "reference-transaction"}
-    # One `git config` in each of the two phases, and no Python.
-    assert sorted(started("tag", "v1")) == ["git"] * 3 + ["reference-transaction"] * 2
+    assert sorted(started("tag", "v1")) == ["git"] + ["reference-transaction"] * 2
+    # A setting that Git quotes is left to Git: one `git config` in each of the two phases, and no Python.
+    git = ["git", "-C", str(guarded), "config"]
+    subprocess.run([*git, "gitrepro.resultTags", 'result/* # "all"'], check=True)
+    assert sorted(started("tag", "v2")) == ["git"] * 3 + ["reference-transaction"] * 2
+
+
+def test_settings_are_found_where_the_hooks_lie_elsewhere(guarded: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared hooks"
+    shared.mkdir()
+    (shared / "reference-transaction").write_bytes((guarded / ".git/hooks/reference-transaction").read_bytes())
+    (shared / "reference-transaction").chmod(0o755)
+    subprocess.run(["git", "-C", str(guarded), "config", "core.hooksPath", str(shared)], check=True)
+
+    assert try_git(guarded, "tag", "result/x").returncode == REFUSED
+    assert try_git(guarded, "tag", "v1").returncode == 0
