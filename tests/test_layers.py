@@ -62,7 +62,7 @@ HOMES: dict[str, set[str]] = {
     "sklearn": {"checks", "data", "demo"},
     "starlette": {"ui"},
     "threadpoolctl": {"capture"},
-    "torch": {"training", "checks", "checkpoints", "integrations", "rerun", "data"},
+    "torch": {"training", "checks", "checkpoints", "integrations", "rerun", "data", "demo"},
     "yaml": {"policy", "capture"},
     "zstandard": {"store"},
 }

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any, Final, final
 
 import click
 
-from ..errors import GitreproError, UsageError
+from ..errors import GitreproError, GitreproWarning, UsageError
 
 FIRST: Final = ("record", "ls", "show", "compare", "watch", "tag", "push", "pull")
 GROUPS: Final = ("start", "record", "look", "trust", "keep")
@@ -21,7 +22,7 @@ GROUPS: Final = ("start", "record", "look", "trust", "keep")
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "init": ("init", "start", "Set up this repository: hooks, result tags, settings."),
     "doctor": ("doctor", "start", "Check this repository and its recording, and say how to mend it."),
-    "demo": ("demo", "start", "See it all on real data, in a repository that is thrown away."),
+    "demo": ("demo", "start", "See it all on real data, in a scratch repository."),
     "hooks": ("hooks", "start", "Install, remove or show the Git hooks."),
     "record": ("record", "record", "Run a program and put the run on record."),
     "recover": ("recover", "record", "Commit runs whose process is gone."),
@@ -112,13 +113,15 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
+        _open_standard_streams()
+        _show_warnings_as_notes()
         code = gitrepro.main(arguments, prog_name="gitrepro", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except GitreproError as error:
         _fail(error, arguments)
     except click.exceptions.Abort:
-        sys.exit(130)
+        _interrupted()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.UsageError as error:
@@ -126,12 +129,63 @@ def main(argv: list[str] | None = None) -> None:
     except click.ClickException as error:
         _fail(UsageError(error.format_message()), arguments)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; run it again to go on\n")
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
         # Our reader has seen enough, as in `gitrepro ls | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:
+        _fail(_as_storage(error), arguments)
+    except Exception as error:  # noqa: BLE001 - a fault of ours: said in words, and never shown as an answer
+        _fail(_as_fault(error), arguments)
+
+
+def _open_standard_streams() -> None:
+    # With one of them closed, the next file we open would take its number, and what is printed would go there.
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for as long as we live
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def _show_warnings_as_notes() -> None:
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, GitreproWarning):
+            from .present import clean, note
+
+            note(f"gitrepro: {clean(message)}")
+        else:
+            before(message, category, *place, **more)
+
+    warnings.simplefilter("always", GitreproWarning)
+    warnings.showwarning = show
+
+
+def _interrupted() -> None:
+    try:
+        sys.stderr.write("interrupted; run it again to go on\n")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - half a line of data helps nobody
+    finally:
+        sys.exit(130)
+
+
+def _as_storage(error: OSError) -> GitreproError:
+    from ..store.fs import storage_error
+
+    return storage_error(error, f"cannot work on {error.filename}" if error.filename else "the disk said no")
+
+
+def _as_fault(error: Exception) -> GitreproError:
+    if os.environ.get("GITREPRO_DEBUG"):
+        raise error
+    return GitreproError(
+        f"gitrepro itself failed: {type(error).__name__}: {error!s:.500}",
+        why="this is a fault of gitrepro; what is on record is as it was",
+        do="run it again with GITREPRO_DEBUG=1 and report what it prints",
+    )
 
 
 def _as_usage(error: click.UsageError) -> UsageError:

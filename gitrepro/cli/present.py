@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..errors import GitreproError
@@ -22,6 +25,8 @@ _STATUS: Final = {
     "preempted": "yellow",
     "incomplete": "yellow",
 }
+_NAMES_AT_MOST: Final = 32
+_LINES_AT_MOST: Final = 6
 _MARKS: Final = {
     "PASS": ("ok", "green"),
     "WARN": ("!", "yellow"),
@@ -37,12 +42,24 @@ def clean(text: object) -> str:
     return "".join(character if character.isprintable() else "?" for character in str(text))
 
 
+class Painted(str):
+    """Text with colours of ours in it; all other text is taken for a stranger's."""
+
+    __slots__ = ("width",)
+    width: int
+
+    def __new__(cls, text: str, colour: str) -> Painted:
+        painted = super().__new__(cls, f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m")
+        painted.width = len(text)
+        return painted
+
+
 def coloured(text: str, colour: str, *, stream: Any = None) -> str:
-    """`text` in a colour where the stream is a terminal that wants it."""
+    """`text`, made harmless, in a colour where the stream is a terminal that wants it."""
     stream = stream or sys.stdout
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
-        return text
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+        return clean(text)
+    return Painted(clean(text), colour)
 
 
 def mark(verdict: str) -> str:
@@ -97,18 +114,43 @@ def _lines(text: str) -> str:
     return "\n       ".join(clean(part) for part in text.splitlines())
 
 
-def table(rows: Iterable[Sequence[object]], header: Sequence[str], *, right: Iterable[int] = ()) -> None:
-    """Rows on stdout: aligned under a header on a terminal, TSV in a pipe. `right` names right-aligned columns."""
+def table(
+    rows: Iterable[Sequence[object]],
+    header: Sequence[str],
+    *,
+    right: Iterable[int] = (),
+    spare: Iterable[int] = (),
+) -> None:
+    """Rows on stdout: aligned under a header on a terminal, TSV in a pipe.
+
+    Args:
+        right: columns that are right-aligned.
+        spare: columns that a narrow terminal leaves out, the first one first.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(header), *cells]:
             line("\t".join(row))
         return
-    widths = [max(_width(row[column]) for row in [list(header), *cells]) for column in range(len(header))]
+    title: list[str] = [coloured(name.upper(), "dim") for name in header]
+    columns, widths = _fit([title, *cells], list(spare))
     aligned = set(right)
-    line(coloured(_aligned([name.upper() for name in header], widths, aligned), "dim"))
-    for row in cells:
-        line(_aligned(row, widths, aligned))
+    for row in [title, *cells]:
+        line(_aligned(row, columns, widths, aligned))
+
+
+def _fit(rows: Sequence[Sequence[str]], spare: list[int]) -> tuple[list[int], list[int]]:
+    """The columns that are shown, and the width of each."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    columns = list(range(len(widths)))
+    while spare and sum(widths[column] + 2 for column in columns) - 2 > terminal_width():
+        columns.remove(spare.pop(0))
+    return columns, widths
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 80 where it does not say."""
+    return shutil.get_terminal_size().columns or 80
 
 
 def _cell(value: object) -> str:
@@ -116,23 +158,47 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return number(value)
-    # Colour is ours; all else in a cell comes from a record.
-    text = str(value)
-    return text if text.startswith("\x1b[") else clean(text)
+    return value if isinstance(value, Painted) else clean(value)
 
 
 def _width(text: str) -> int:
-    if text.startswith("\x1b["):
-        text = text.split("m", 1)[1].removesuffix("\x1b[0m")
-    return len(text)
+    return text.width if isinstance(text, Painted) else sum(map(_columns_of, text))
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int], right: set[int]) -> str:
+def _columns_of(character: str) -> int:
+    if character.isascii():
+        return 1
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _aligned(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], right: set[int]) -> str:
     parts = []
-    for column, (text, width) in enumerate(zip(row, widths, strict=True)):
-        gap = " " * (width - _width(text))
-        parts.append(gap + text if column in right else text + gap)
+    for column in columns:
+        gap = " " * (widths[column] - _width(row[column]))
+        parts.append(f"{gap}{row[column]}" if column in right else f"{row[column]}{gap}")
     return "  ".join(parts).rstrip()
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Names and values beside each other. A terminal gets long values folded to its width, and cut after some lines."""
+    names = max((_width(clean(name)) for name, _ in rows), default=0)
+    indent = min(names, _NAMES_AT_MOST) + 4
+    for name, value in rows:
+        shown = clean(name)
+        for text in [value] if isinstance(value, Painted) else _folded(value, indent):
+            yield f"  {shown}{' ' * (indent - 4 - _width(shown))}  {text}".rstrip()
+            shown = ""
+
+
+def _folded(value: str, indent: int) -> list[str]:
+    lines = [clean(part.expandtabs()) for part in value.splitlines()] or [""]
+    if not sys.stdout.isatty():
+        return lines
+    room = max(terminal_width() - indent, 20)
+    folded = [part for text in lines for part in textwrap.wrap(text, room, break_on_hyphens=False) or [""]]
+    return folded if len(folded) <= _LINES_AT_MOST else [*folded[:_LINES_AT_MOST], "…"]
 
 
 def number(value: object) -> str:
@@ -142,9 +208,9 @@ def number(value: object) -> str:
     return clean(value)
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people read them: `0.8 s`, `4 m 12 s`, `3 h 5 m`."""
-    if seconds is None:
+def duration(seconds: object) -> str:
+    """Seconds as people read them: `0.8 s`, `4 m 12 s`, `3 h 5 m`; nothing for what is no number."""
+    if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
         return ""
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -152,8 +218,10 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} m {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} m"
 
 
-def size(size_bytes: float) -> str:
-    """Bytes as people read them."""
+def size(size_bytes: object) -> str:
+    """Bytes as people read them; nothing for what is no number."""
+    if not isinstance(size_bytes, (int, float)) or not math.isfinite(size_bytes):
+        return ""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size_bytes < 1024 or unit == "GiB":
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
