@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import pty
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -18,22 +18,25 @@ from typing import Any, Final, final
 
 from .capture import config as configs
 from .capture import environment, hardware, secrets
-from .errors import GitreproError, NotFound
+from .errors import GitreproError, NotFound, UsageError
 from .records import ids
 from .records.run import RunRecord, Status
 from .run import commit
-from .run.compose import stamp
+from .run.compose import LIMIT, stamp
 from .run.names import check_name, name_for
+from .run.outcome import LESS_MEMORY
 from .run.place import Place
-from .run.recorder import capture_code, open_recording
 from .run.recording import Recording
+from .run.start import actor, capture_code, check_config, kept_argv, lost_argv, open_recording, version
+from .run.streams import OUTPUT_BYTES, Stream, connect
+from .run.wish import check_note
+from .store.fold import Identity
 from .store.live import ERRORS, OUTPUT
 
-OUTPUT_BYTES: Final = 64 << 20
-_CHUNK_BYTES: Final = 64 << 10
-_LAST_WORDS_BYTES: Final = 16 << 10
 _BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
 _OUT_OF_MEMORY: Final = ("OutOfMemoryError", "CUDA out of memory", "\nMemoryError")
+_GRANDCHILD_SECONDS: Final = 1.0
+_WORDS_ON_RECORD: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Order:
     seed: int | None = None
     seeding: bool = True
     drawn: bool = False
+    recorded: bool = True
     config: tuple[configs.Layer, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,7 +77,7 @@ def launch(order: Order, *, where: Place, say: Callable[[str], None]) -> Outcome
 
     Raises:
         NotFound: there is no such program; nothing was recorded.
-        UsageError: an argument is wrong; nothing was recorded.
+        UsageError: an argument is wrong, or the program cannot be started; nothing was recorded.
     """
     if shutil.which(order.argv[0], path=order.environ.get("PATH")) is None:
         raise NotFound(
@@ -81,23 +85,27 @@ def launch(order: Order, *, where: Place, say: Callable[[str], None]) -> Outcome
             why="it is neither on PATH nor a file that may be executed",
             do="check the spelling; for a script: `gitrepro record -- python script.py`",
         )
-    record, config = _describe(order, where)
-    recording = open_recording(where, record, config, _surroundings(), supervised=True)
+    identity = where.identity()
+    record, config = _describe(order, where, identity)
+    recording = open_recording(where, record, config, _surroundings(), supervised=True) if order.recorded else None
     say(_greeting(order, record, recording))
     root = where.repository.work_tree if where.repository else None
-    program = _Program(order, recording, root=root or Path.cwd())
-    exit_code = program.run()
-    if recording is None:
-        return Outcome(exit_code=_shell_code(exit_code), run_id=record.id, record=None, trouble="nothing was recorded")
-    return _close(program, recording, where, exit_code)
+    program = Program(order, recording, root=root or Path.cwd())
+    with program.signals_passed_on():
+        exit_code = program.run()
+        if recording is None:
+            trouble = "nothing was recorded" if order.recorded else ""
+            return Outcome(exit_code=_shell_code(exit_code), run_id=record.id, record=None, trouble=trouble)
+        return _close(program, recording, where, identity, exit_code)
 
 
-def _describe(order: Order, where: Place) -> tuple[RunRecord, dict[str, Any]]:
+def _describe(order: Order, where: Place, identity: Identity) -> tuple[RunRecord, dict[str, Any]]:
     run_id = ids.new_id()
+    parent = order.environ.get("GITREPRO_RUN", "")
     argv = secrets.redact_argv(list(order.argv))
     merged = configs.merge([*order.config, configs.Layer(source="argv", values=configs.from_argv(order.argv))])
     config, hidden = secrets.redact_document(merged.document())
-    identity = where.identity
+    check_config(config)
     named = [*order.argv, *(str(value) for value in configs.flatten(merged.values).values())]
     record = RunRecord(
         id=run_id,
@@ -105,15 +113,17 @@ def _describe(order: Order, where: Place) -> tuple[RunRecord, dict[str, Any]]:
         kind=order.kind,
         status=Status.RUNNING,
         started_at=stamp(time.time()),
-        actor={"email": identity.email, "name": identity.name},
+        actor=actor(identity),
         host=environment.host(),
-        argv=tuple(argv),
-        code=capture_code(where, named=named),
+        argv=kept_argv(argv),
+        code=capture_code(where, named=named, identity=identity) if order.recorded else None,
         seeds={"requested": order.seed, "source": _seed_source(order)},
         group=None if order.group is None else check_name(order.group, what="group"),
         labels=tuple(sorted({check_name(label, what="label") for label in order.labels})),
-        note=order.note,
-        recorder={"version": _version(), "hidden": hidden},
+        note=check_note(order.note),
+        parents=(parent,) if ids.is_id(parent) else (),
+        losses=lost_argv(argv),
+        recorder={"version": version(), "hidden": hidden},
     )
     return record, config
 
@@ -137,20 +147,16 @@ def _greeting(order: Order, record: RunRecord, recording: Recording | None) -> s
     code = record.code or {}
     dirty = f", {code['changes_count']} uncommitted changes kept as a snapshot" if code.get("dirty") else ""
     lost = "" if recording else "; NOT RECORDED"
+    if not order.recorded:
+        return f"recording is off, {seed}"
     return f"recording {record.name} ({record.short_id}), {seed}{dirty}{lost}"
-
-
-def _version() -> str:
-    from . import __version__
-
-    return __version__
 
 
 # -- the program
 
 
 @final
-class _Program:
+class Program:
     """The child: its environment, its streams, the signals meant for it, and what it cost."""
 
     def __init__(self, order: Order, recording: Recording | None, *, root: Path) -> None:
@@ -159,21 +165,43 @@ class _Program:
         self._recording = recording
         self._signals: list[int] = []
         self._child: subprocess.Popen[bytes] | None = None
-        self._streams: list[_Stream] = []
+        self._streams: list[Stream] = []
         self.usage: dict[str, Any] = {}
         self._kills_before = hardware.cgroup_oom_kills()
 
-    def run(self) -> int:
-        """Start it, pass on what it says and what it is sent, wait; return its code, negative for a signal."""
-        before = {
-            number: signal.signal(number, self._arrived) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-        }
+    @contextmanager
+    def signals_passed_on(self) -> Iterator[None]:
+        """What we are sent is meant for the child; it does not end us before the run is on record."""
+        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+        before = {number: signal.signal(number, self._arrived) for number in numbers}
+        before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._resized)
         try:
-            self._start()
-            return self._wait()
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def run(self) -> int:
+        """Start it, pass on what it says, wait; return its code, negative for a signal.
+
+        Raises:
+            UsageError: it cannot be started; of the recording nothing is left.
+        """
+        try:
+            self._start()
+        except OSError as error:
+            raise self._unstartable(error) from error
+        for number in self._signals:
+            self._pass_on(number)
+        return self._wait()
+
+    def _unstartable(self, error: OSError) -> UsageError:
+        if self._recording:
+            self._recording.leave()
+            self._recording.release()
+            shutil.rmtree(self._recording.folder, ignore_errors=True)
+        do = "give it a first line such as `#!/bin/sh`, or name its interpreter" if error.errno == errno.ENOEXEC else ""
+        return UsageError(f"{self._order.argv[0]!r:.200} cannot be started", why=error.strerror or str(error), do=do)
 
     @property
     def last_words(self) -> str:
@@ -192,28 +220,42 @@ class _Program:
     def dropped_bytes(self) -> int:
         return sum(stream.dropped_bytes for stream in self._streams)
 
+    @property
+    def output_trouble(self) -> str:
+        return next((stream.trouble for stream in self._streams if stream.trouble), "")
+
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
+        if self._child is not None:
+            self._pass_on(number)
+
+    def _pass_on(self, number: int) -> None:
         # A terminal sends Ctrl-C to the whole foreground group; sent again, it would be a second one.
-        if self._child is None or (number == signal.SIGINT and os.isatty(0)):
+        if self._child is None or (number == signal.SIGINT and _in_foreground()):
             return
         try:
             self._child.send_signal(number)
         except ProcessLookupError:
             pass
 
+    def _resized(self, _number: int, _frame: FrameType | None) -> None:
+        for stream in self._streams:
+            stream.resize()
+
     def _start(self) -> None:
         folder = self._recording.folder if self._recording else None
-        out_end, out = _connect(1, folder and folder / OUTPUT)
+        out_end, out = connect(1, folder and folder / OUTPUT)
         error_end = subprocess.STDOUT
         self._streams = [out]
         if not _same_file(1, 2):
-            error_end, error = _connect(2, folder and folder / ERRORS)
+            error_end, error = connect(2, folder and folder / ERRORS)
             self._streams.append(error)
-        self._child = subprocess.Popen(self._order.argv, env=self._environment(), stdout=out_end, stderr=error_end)
-        for end in (out_end, error_end):
-            if end >= 0:
-                os.close(end)
+        try:
+            self._child = subprocess.Popen(self._order.argv, env=self._environment(), stdout=out_end, stderr=error_end)
+        finally:
+            for end in (out_end, error_end):
+                if end >= 0:
+                    os.close(end)
         for stream in self._streams:
             stream.start()
 
@@ -241,9 +283,17 @@ class _Program:
             "cpu_user_seconds": usage.ru_utime,
             "peak_memory_bytes": usage.ru_maxrss * kibi,
         }
+        deadline = time.monotonic() + _GRANDCHILD_SECONDS
         for stream in self._streams:
-            stream.finish()
+            stream.finish(patience_seconds=max(0.0, deadline - time.monotonic()))
         return code
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _same_file(one: int, other: int) -> bool:
@@ -254,139 +304,60 @@ def _same_file(one: int, other: int) -> bool:
     return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 
 
-def _connect(fd: int, log: Path | None) -> tuple[int, _Stream]:
-    """A stream for the child in place of our `fd`: a terminal where ours is one, so that progress bars stay."""
-    if os.isatty(fd):
-        master, child_end = pty.openpty()
-        try:
-            import fcntl
-            import termios
-
-            # Without this every newline would reach our own terminal as two characters more than the program wrote.
-            mode = termios.tcgetattr(child_end)
-            mode[1] &= ~termios.OPOST
-            termios.tcsetattr(child_end, termios.TCSANOW, mode)
-            fcntl.ioctl(child_end, termios.TIOCSWINSZ, fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8))
-        except OSError:
-            pass  # a terminal without a size
-        return child_end, _Stream(master, fd, log)
-    reader, child_end = os.pipe()
-    return child_end, _Stream(reader, fd, log)
-
-
-@final
-class _Stream:
-    """Copies what the child writes: as it is to our own stream, redacted and limited into the log of the run."""
-
-    def __init__(self, source: int, target: int, log: Path | None) -> None:
-        self._source = source
-        self._target: int | None = target
-        self._log: int | None = None
-        if log is not None:
-            try:
-                self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            except OSError:
-                self._log = None
-        self._line = b""
-        self._redactor = secrets.LineRedactor()
-        self._room = OUTPUT_BYTES
-        self._tail = b""
-        self.dropped_bytes = 0
-        self._thread = threading.Thread(target=self._pump, name="gitrepro-output", daemon=True)
-
-    @property
-    def last_words(self) -> str:
-        return self._tail.decode(errors="replace")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def finish(self) -> None:
-        # A grandchild that lives on may hold the stream open; what it says later is not part of the run.
-        self._thread.join(timeout=2)
-        if self._log is not None:
-            self._keep(self._line)
-            os.close(self._log)
-            self._log = None
-
-    def _pump(self) -> None:
-        while chunk := self._read():
-            self._forward(chunk)
-            self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
-            *lines, self._line = (self._line + chunk).split(b"\n")
-            for line in lines:
-                self._keep(line + b"\n")
-            if len(self._line) > _CHUNK_BYTES:
-                self._keep(self._line)
-                self._line = b""
-
-    def _read(self) -> bytes:
-        try:
-            return os.read(self._source, _CHUNK_BYTES)
-        except OSError:
-            return b""  # Linux reports the end of a terminal as an error
-
-    def _forward(self, chunk: bytes) -> None:
-        view = memoryview(chunk)
-        while view and self._target is not None:
-            try:
-                view = view[os.write(self._target, view) :]
-            except OSError:
-                self._target = None  # our reader is gone; the program and its log go on
-
-    def _keep(self, line: bytes) -> None:
-        if self._log is None or not line:
-            return
-        clean = self._redactor.feed(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-        if len(clean) > self._room:
-            self.dropped_bytes += len(clean)
-            return
-        try:
-            os.write(self._log, clean)
-            self._room -= len(clean)
-        except OSError:
-            self.dropped_bytes += len(clean)
-
-
 # -- the end
 
 
-def _close(program: _Program, recording: Recording, where: Place, exit_code: int) -> Outcome:
+def _close(program: Program, recording: Recording, where: Place, identity: Identity, exit_code: int) -> Outcome:
     status, reason = _verdict(program, exit_code)
-    if program.dropped_bytes:
-        recording.event(
-            "lost", what=f"{program.dropped_bytes} bytes of output", why="the log is full or the disk refused"
-        )
+    _tell_dropped(program, recording)
     kept = recording.end(status, reason=reason, cost=program.usage)
     code = _shell_code(exit_code)
     trouble = "" if kept else f"its end is not on disk: {recording.journal.last_error}"
     if where.repository is None or recording.folder.parent.parent != where.home:
         recording.release()
-        return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=f"it waits in {recording.folder}")
+        waits = f"it waits in {recording.folder}; `gitrepro recover --into REPOSITORY` takes it in"
+        return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=waits)
     try:
-        record = commit.commit_run(where.repository, recording.folder, identity=where.identity)
+        record = commit.commit_run(where.repository, recording.folder, identity=identity)
         return Outcome(exit_code=code, run_id=recording.run_id, record=record, trouble=trouble)
     except (OSError, GitreproError) as error:
-        return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=f"it is not committed: {error}")
+        waits = f"it is not committed: {error}; `gitrepro recover` puts it on record"
+        return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=waits)
     finally:
         recording.release()
 
 
-def _verdict(program: _Program, exit_code: int) -> tuple[Status, dict[str, Any] | None]:
+def _tell_dropped(program: Program, recording: Recording) -> None:
+    if not program.dropped_bytes:
+        return
+    what = f"{program.dropped_bytes} bytes of output"
+    if program.output_trouble:
+        recording.event("lost", what=what, why=program.output_trouble)
+    else:
+        recording.event("lost", kind=LIMIT, what=what, why=f"{OUTPUT_BYTES >> 20} MiB of each stream are kept")
+
+
+def _verdict(program: Program, exit_code: int) -> tuple[Status, dict[str, Any] | None]:
+    code = _shell_code(exit_code)
+    name = _signal_name(exit_code)
+    reason = {"exit_code": code, "kind": "signal" if name else "exit"}
+    reason["message"] = f"killed by {name}" if exit_code < 0 else f"exit code {code}"
     if exit_code == 0:
-        return Status.FINISHED, None
-    number = -exit_code if exit_code < 0 else exit_code - 128
-    name = signal.Signals(number).name if number in [*signal.Signals] else ""
-    words = secrets.redact_text(program.last_words[-4000:])
-    reason = {"exit_code": _shell_code(exit_code), "kind": "signal" if name else "exit", "last_output": words}
-    reason["message"] = f"killed by {name}" if name else f"exit code {exit_code}"
+        # It cleaned up when it was told to go, and went: not all that it had to do is done.
+        return (Status.PREEMPTED, reason) if signal.SIGTERM in program.received else (Status.FINISHED, None)
+    reason["last_output"] = secrets.redact_text(program.last_words[-_WORDS_ON_RECORD:])
     if program.killed_for_memory or any(sign in "\n" + program.last_words for sign in _OUT_OF_MEMORY):
-        return Status.OUT_OF_MEMORY, {**reason, **program.usage}
+        return Status.OUT_OF_MEMORY, {**reason, **program.usage, "do": LESS_MEMORY}
     if signal.SIGINT in program.received or name == "SIGINT":
         return Status.INTERRUPTED, reason
     if signal.SIGTERM in program.received or name == "SIGTERM":
         return Status.PREEMPTED, reason
     return (Status.CRASHED if exit_code < 0 else Status.FAILED), reason
+
+
+def _signal_name(exit_code: int) -> str:
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    return signal.Signals(number).name if number in [*signal.Signals] else ""
 
 
 def _shell_code(exit_code: int) -> int:
@@ -396,10 +367,3 @@ def _shell_code(exit_code: int) -> int:
 def draw_seed() -> int:
     """A seed for a run that was given none."""
     return int.from_bytes(os.urandom(4), "little")
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """The program as one would type it."""
-    import shlex
-
-    return shlex.join(argv)

@@ -30,11 +30,12 @@ def label(run: str, words: tuple[str, ...], remove: bool, as_json: bool) -> None
     found = here.repository()
     run_id = resolve(found, run)
     identity = worktree.identity(found, fallback=place.nobody())
-    for word in words:
-        check_name(word, what="label")
-        seen = _sources(found, run_id, word) if remove else ()
-        if remove and not seen:
+    # All are looked at before one is written: a misspelt word leaves everything as it was.
+    seen = {check_name(word, what="label"): _sources(found, run_id, word) for word in words}
+    for word in words if remove else ():
+        if not seen[word]:
             raise UsageError(f"run {run_id[-8:]} has no label {word!r}", do=f"`gitrepro show {run_id[-8:]}` shows them")
+    for word in dict.fromkeys(words):
         annotate(
             found,
             run_id,
@@ -42,7 +43,7 @@ def label(run: str, words: tuple[str, ...], remove: bool, as_json: bool) -> None
             word,
             identity=identity,
             at=stamp(time.time()),
-            observed=seen,
+            observed=seen[word] if remove else (),
         )
     labels = _labels(found, run_id)
     if as_json:

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 import click
 
-from ..records.listing import SCHEMA
+from ..errors import GitreproError
+from ..records.event import Standing
+from ..records.listing import listing
+from ..records.run import run_from
 from ..store import worktree
 from ..store.fold import Identity
 from ..store.index import Index
@@ -47,17 +50,20 @@ def ls(
     wanted = {key: value for key, value in wanted.items() if value is not None}
     email = _email(found) if mine else None
     with Index(found) as index:
+        condition = _condition(wanted, email, label)
         total = index.count()
-        recorded = index.listings(**_condition(wanted, email))
-        runs = [run for run in [*_live(found), *recorded] if _fits(run, wanted, email, label)]
+        live = [run for run in _live(found) if _fits(run, wanted, email, label)]
+        recorded = index.listings(**condition, limit=None if everything else limit)
+        runs = [*live, *recorded]
+        matching = len(live) + index.count(**condition)
         troubles = index.troubles()
     shown = runs if everything else runs[:limit]
     if as_json:
         emit(shown)
     else:
         _print(shown)
-    if len(shown) < len(runs):
-        note(f"{len(shown)} of {len(runs)} runs; `gitrepro ls --all` shows all")
+    if len(shown) < matching:
+        note(f"{len(shown)} of {matching} runs; `gitrepro ls --all` shows all")
     for path, what in troubles.items():
         note(f"damaged: {clean(path)}: {clean(what)}")
     if not total and not runs:
@@ -69,10 +75,14 @@ def _email(found: Repository) -> str:
     return worktree.identity(found, fallback=Identity(name="", email="")).email
 
 
-def _condition(wanted: dict[str, Any], email: str | None) -> dict[str, Any]:
+def _condition(wanted: dict[str, Any], email: str | None, label: str | None) -> dict[str, Any]:
     columns = {**wanted, **({"email": email} if email is not None else {})}
-    where = " AND ".join(["removed = 0", *(f'"{column}" = ?' for column in columns)])
-    return {"where": where, "values": list(columns.values())}
+    terms = ["removed = 0", *(f'"{column}" = ?' for column in columns)]
+    values = list(columns.values())
+    if label is not None:
+        terms.append("EXISTS (SELECT 1 FROM json_each(listing, '$.labels') WHERE json_each.value = ?)")
+        values.append(label)
+    return {"where": " AND ".join(terms), "values": values}
 
 
 def _fits(run: dict[str, Any], wanted: dict[str, Any], email: str | None, label: str | None) -> bool:
@@ -88,19 +98,13 @@ def _live(found: Repository) -> Iterable[dict[str, Any]]:
     for run in reversed(live_runs(found.home)):
         if run.error or run.life is Life.DEAD:
             continue
-        record = run.start["record"]
-        code = record.get("code") or {}
-        age_seconds = time.time() - run.folder.stat().st_ctime
-        yield {
-            "schema": SCHEMA,
-            **{key: record[key] for key in ("id", "name", "kind", "started_at", "actor", "group", "labels")},
-            "status": "running",
-            "duration_seconds": age_seconds,
-            "config": {},
-            "summary": {},
-            "seeds": record["seeds"],
-            "code": {"commit": code.get("commit"), "dirty": code.get("dirty")},
-        }
+        try:
+            record = run_from(run.start["record"], source=str(run.folder))
+            age_seconds = time.time() - run.folder.stat().st_ctime
+        except (GitreproError, KeyError, TypeError, FileNotFoundError):
+            continue  # it is damaged, as `doctor` says, or has just ended
+        shown = listing(record, Standing(labels=record.labels), {})
+        yield {**shown, "status": "running", "duration_seconds": age_seconds}
 
 
 def _print(runs: list[dict[str, Any]]) -> None:
@@ -108,11 +112,18 @@ def _print(runs: list[dict[str, Any]]) -> None:
     header = ["id", "name", "kind", "status", "started", "duration", "seed", "code", "group", "labels", *metrics]
     rows = [_row(run, metrics) for run in runs]
     kept = [column for column in range(len(header)) if header[column] in _ALWAYS or any(row[column] for row in rows)]
-    right = [place for place, column in enumerate(kept) if header[column] in ("duration", "seed", *metrics)]
-    table([[row[column] for column in kept] for row in rows], [clean(header[column]) for column in kept], right=right)
+    names = [header[column] for column in kept]
+    table(
+        [[row[column] for column in kept] for row in rows],
+        [clean(name) for name in names],
+        right=[place for place, name in enumerate(names) if name in ("duration", "seed", *metrics)],
+        elastic=names.index("name"),
+        spare=[names.index(name) for name in (*_SPARE, *reversed(metrics[1:])) if name in names],
+    )
 
 
 _ALWAYS: Final = ("id", "name", "kind", "status", "started", "duration", "seed", "code")
+_SPARE: Final = ("kind", "labels", "duration", "code", "group", "seed")
 
 
 def _metrics(runs: list[dict[str, Any]]) -> list[str]:
@@ -127,10 +138,10 @@ def _metrics(runs: list[dict[str, Any]]) -> list[str]:
 
 def _row(run: dict[str, Any], metrics: list[str]) -> list[object]:
     code = run["code"]
-    commit = (code.get("commit") or "")[:7]
+    commit = str(code.get("commit") or "")[:7]
     seed = run["seeds"].get("requested")
     if seed is None:
-        effective = {value for value in run["seeds"].get("effective", {}).values() if value is not None}
+        effective = {str(value) for value in dict(run["seeds"].get("effective") or {}).values() if value is not None}
         seed = effective.pop() if len(effective) == 1 else None
     return [
         run["id"][-8:],
@@ -142,6 +153,6 @@ def _row(run: dict[str, Any], metrics: list[str]) -> list[object]:
         "" if seed is None else str(seed),
         f"{commit}+dirty" if code.get("dirty") else commit,
         run["group"] or "",
-        " ".join(run["labels"]),
+        " ".join(map(str, run["labels"])),
         *(number(run["summary"][name]) if name in run["summary"] else "" for name in metrics),
     ]

@@ -27,6 +27,8 @@ _STATUS: Final = {
 }
 _NAMES_AT_MOST: Final = 32
 _LINES_AT_MOST: Final = 6
+_ELASTIC_AT_MOST: Final = 40
+_ELASTIC_AT_LEAST: Final = 10
 _MARKS: Final = {
     "PASS": ("ok", "green"),
     "WARN": ("!", "yellow"),
@@ -120,12 +122,14 @@ def table(
     *,
     right: Iterable[int] = (),
     spare: Iterable[int] = (),
+    elastic: int = 0,
 ) -> None:
     """Rows on stdout: aligned under a header on a terminal, TSV in a pipe.
 
     Args:
         right: columns that are right-aligned.
         spare: columns that a narrow terminal leaves out, the first one first.
+        elastic: the column that is cut where that does not help.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
@@ -133,18 +137,20 @@ def table(
             line("\t".join(row))
         return
     title: list[str] = [coloured(name.upper(), "dim") for name in header]
-    columns, widths = _fit([title, *cells], list(spare))
+    columns, widths = _fit([title, *cells], list(spare), elastic)
     aligned = set(right)
     for row in [title, *cells]:
         line(_aligned(row, columns, widths, aligned))
 
 
-def _fit(rows: Sequence[Sequence[str]], spare: list[int]) -> tuple[list[int], list[int]]:
+def _fit(rows: Sequence[Sequence[str]], spare: list[int], elastic: int) -> tuple[list[int], list[int]]:
     """The columns that are shown, and the width of each."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     columns = list(range(len(widths)))
-    while spare and sum(widths[column] + 2 for column in columns) - 2 > terminal_width():
+    widths[elastic] = min(widths[elastic], _ELASTIC_AT_MOST)
+    while (excess := sum(widths[column] + 2 for column in columns) - 2 - terminal_width()) > 0 and spare:
         columns.remove(spare.pop(0))
+    widths[elastic] = max(widths[elastic] - max(excess, 0), _ELASTIC_AT_LEAST)
     return columns, widths
 
 
@@ -176,9 +182,18 @@ def _columns_of(character: str) -> int:
 def _aligned(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], right: set[int]) -> str:
     parts = []
     for column in columns:
-        gap = " " * (widths[column] - _width(row[column]))
-        parts.append(f"{gap}{row[column]}" if column in right else f"{row[column]}{gap}")
+        text = _cut(row[column], widths[column])
+        gap = " " * (widths[column] - _width(text))
+        parts.append(f"{gap}{text}" if column in right else f"{text}{gap}")
     return "  ".join(parts).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    while _width(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..capture import config as configs
-from ..errors import UsageError
+from ..errors import ConfigError, UsageError
 from ..launch import Order, Outcome, draw_seed, launch
 from ..records.run import Kind
 from ..run import place
@@ -48,7 +49,7 @@ def record(
         gitrepro record -- python train.py --lr 0.1
         gitrepro record --seed 7 --group ablation -- bash run.sh
 
-    The exit code is that of COMMAND.
+    The exit code is that of COMMAND. With GITREPRO_MODE=disabled it is run and not recorded.
     """
     if not command:
         raise UsageError("there is no command to run", do="`gitrepro record -- python train.py`")
@@ -58,7 +59,8 @@ def record(
         )
     if seed is not None and no_seed:
         raise UsageError("--seed and --no-seed exclude each other", do="give one of them")
-    where = _place(no_repo)
+    recorded = _recorded()
+    where = _place(no_repo or not recorded)
     order = Order(
         argv=command,
         name=name,
@@ -70,11 +72,19 @@ def record(
         seeding=not no_seed,
         drawn=seed is None and not no_seed and "GITREPRO_SEED" not in os.environ,
         config=_layers(files, assignments),
+        recorded=recorded,
         environ=dict(os.environ),
     )
     outcome = launch(order, where=where, say=_say)
     _farewell(outcome)
     return outcome.exit_code
+
+
+def _recorded() -> bool:
+    mode = os.environ.get("GITREPRO_MODE", "online")
+    if mode not in ("online", "disabled"):
+        raise UsageError(f"GITREPRO_MODE is {mode!r:.40}", why="known are online and disabled", do="unset it")
+    return mode == "online"
 
 
 def _seed(seed: int | None, no_seed: bool) -> int | None:
@@ -90,20 +100,15 @@ def _seed(seed: int | None, no_seed: bool) -> int | None:
 def _place(no_repo: bool) -> place.Place:
     if no_repo:
         return place.Place(home=place.state_folder(os.environ), repository=None)
-    where = place.find(Path.cwd(), os.environ)
-    if where.trouble is not None and where.trouble.exit_code == UsageError.exit_code:
+    where = place.find(None, os.environ)
+    if isinstance(where.trouble, UsageError):
         raise where.trouble
-    if where.repository is None:
-        raise UsageError(
-            where.trouble.what if where.trouble else "there is no repository",
-            why=where.trouble.why if where.trouble else "",
-            do="record in a clone, or use `gitrepro record --no-repo`",
-        )
+    # Read-only: the run waits elsewhere, and says so.
     return where
 
 
 def _layers(files: tuple[str, ...], assignments: tuple[str, ...]) -> tuple[configs.Layer, ...]:
-    layers = [configs.Layer(source=f"file:{name}", values=configs.from_file(Path(name))) for name in files]
+    layers = [configs.Layer(source=f"file:{name}", values=_file(name)) for name in files]
     for text in assignments:
         path, value = configs.parse_assignment(text)
         nested: object = value
@@ -114,6 +119,14 @@ def _layers(files: tuple[str, ...], assignments: tuple[str, ...]) -> tuple[confi
     return tuple(layers)
 
 
+def _file(name: str) -> dict[str, Any]:
+    # A pipe or a device would keep us waiting for ever.
+    if not Path(name).is_file():
+        why = "it is no plain file" if Path(name).exists() else "there is no such file"
+        raise ConfigError(f"the config {name!r:.200} cannot be read", why=why, do="check the path")
+    return configs.from_file(Path(name))
+
+
 def _say(text: str) -> None:
     note(f"gitrepro: {text}")
 
@@ -122,8 +135,6 @@ def _farewell(outcome: Outcome) -> None:
     record = outcome.record
     if outcome.trouble:
         _say(f"run {outcome.run_id[-8:]}: {outcome.trouble}")
-        if record is None:
-            _say("`gitrepro recover` puts it on record")
     if record is not None:
         facts = [f"{name} {number(value)}" for name, value in list(record.summary.items())[:4]]
         _say(", ".join([f"{record.status.replace('_', ' ')} after {duration(record.duration_seconds)}", *facts]))

@@ -17,7 +17,7 @@ from ..store.lease import Life
 from ..store.live import live_runs
 from ..store.repository import Repository
 from . import here
-from .present import emit, line, note
+from .present import clean, emit, line, note
 
 
 @click.command()
@@ -34,22 +34,23 @@ def recover(force: bool, into: str | None, as_json: bool) -> int:
     found = repositories.find(Path(into), os.environ) if into else here.repository()
     identity = worktree.identity(found, fallback=place.nobody())
     if into:
-        _adopt(found)
+        _adopt(found, force=force)
     done = commit.recover(found, identity=identity, force=force)
     for run_id, why in done.left:
         note(f"run {run_id[-8:]} is left alone: {why}")
     for run_id, error in done.failed:
-        note(f"run {run_id[-8:]} could not be composed: {error}")
+        note(f"run {run_id[-8:]} could not be composed: {clean(error)}")
     if as_json:
         emit([listing(record, Standing(labels=record.labels), {}) for record in done.committed])
     elif not done.committed:
-        note("nothing to recover")
+        note("nothing to recover" + ("" if into else _elsewhere()))
     else:
         for record in done.committed:
             torn = record.journal.get("torn_bytes", 0)
             dropped = f", {torn} torn bytes dropped" if torn else ""
             line(
-                f"recovered {record.name} ({record.short_id}): {record.status}, {record.journal['rows']} rows{dropped}"
+                f"recovered {clean(record.name)} ({record.short_id}): {clean(record.status)}, "
+                f"{record.journal['rows']} rows{dropped}"
             )
     if not done.failed:
         return 0
@@ -57,12 +58,20 @@ def recover(force: bool, into: str | None, as_json: bool) -> int:
     return kind.exit_code if isinstance(kind, (Damaged, StorageError)) else 4
 
 
-def _adopt(found: Repository) -> None:
+def _elsewhere() -> str:
+    home = place.state_folder(os.environ)
+    count = len(live_runs(home))
+    return f"; {count} kept in {home}: `gitrepro recover --into .` takes them in" if count else ""
+
+
+def _adopt(found: Repository, *, force: bool) -> None:
     home = place.state_folder(os.environ)
     for run in live_runs(home):
         if run.life is Life.ALIVE:
             note(f"run {run.id[-8:]} in {home} is left alone: it is still running")
+        elif run.life is Life.ELSEWHERE and not force:
+            note(f"run {run.id[-8:]} in {home} is left alone: it was started on another host; --force if that is gone")
         elif run.error:
-            note(f"run {run.id[-8:]} in {home} is left alone: {run.error}")
+            note(f"run {run.id[-8:]} in {home} is left alone: {clean(run.error)}")
         else:
             commit.adopt(found, run.folder)

@@ -8,21 +8,21 @@ from typing import Any, Final
 
 import click
 
-from ..errors import BlobMissing, NotFound
+from ..errors import Ambiguous, BlobMissing, NotFound
 from ..records import yaml
 from ..records.event import Standing, fold_events
 from ..records.listing import listing
 from ..records.run import RunRecord, run_from, run_path
-from ..store.live import live_runs
+from ..store.index import Index
+from ..store.live import ERRORS, OUTPUT, live_runs
 from ..store.objects import BlobStore
 from ..store.repository import RUNS_REF, Repository
-from ..store.resolve import resolve
+from ..store.resolve import SHORTEST, resolve
 from ..store.runs import RunTree
 from . import here
-from .present import clean, coloured, duration, emit, line, note, number, size, status
+from .present import clean, coloured, duration, emit, line, note, number, pairs, size, status
 
 _LISTED_AT_MOST: Final = 12
-_OUTPUT_LINES: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class _Known:
 def show(run: str, part: str | None, as_json: bool) -> None:
     """Show all that is known of RUN: the end of its id, its name, `@last`, `@{-2}`, `@best:METRIC`."""
     found = here.repository()
-    run_id = resolve(found, run)
+    run_id = _resolve(found, run)
     if part == "metrics":
         _print_metrics(found, run_id)
         return
@@ -63,6 +63,23 @@ def show(run: str, part: str | None, as_json: bool) -> None:
     else:
         for text in _page(known):
             line(text)
+
+
+def _resolve(found: Repository, text: str) -> str:
+    try:
+        return resolve(found, text)
+    except Ambiguous:
+        raise
+    except NotFound:
+        # A damaged record has no place in the index; asked for by its id, it is called damaged and not absent.
+        with Index(found) as index:
+            names = [
+                path.split("/")[4] for path in index.troubles() if path.startswith("runs/") and path.count("/") > 3
+            ]
+        meant = [name for name in names if len(text) >= SHORTEST and name.endswith(text.lower())]
+        if len(meant) != 1:
+            raise
+        return meant[0]
 
 
 def _look_up(found: Repository, run_id: str) -> _Known:
@@ -89,7 +106,7 @@ def _file(tree: RunTree, run_id: str, name: str) -> Mapping[str, Any]:
 def _live(found: Repository, run_id: str) -> tuple[RunRecord, Mapping[str, Any], Mapping[str, Any]]:
     for run in live_runs(found.home):
         if run.id == run_id and not run.error:
-            record = run_from(run.start["record"], source=str(run.folder))
+            record = run_from(run.start.get("record") or {}, source=str(run.folder))
             files = [yaml.load((run.folder / name).read_bytes(), source=name) for name in ("config.yaml", "env.yaml")]
             return record, files[0], files[1]
     raise NotFound(f"run {run_id} is neither under way nor in {RUNS_REF}", do="`gitrepro ls --all` lists the runs")
@@ -128,7 +145,7 @@ def _page(known: _Known) -> Iterator[str]:
     record = known.record
     yield f"{coloured(clean(known.standing.name or record.name), 'bold')}  {record.id}"
     yield ""
-    yield from _rows(_head(known))
+    yield from pairs(_head(known))
     for title, rows in (
         ("Code", _code(record)),
         ("Seeds", _seeds(record)),
@@ -139,25 +156,22 @@ def _page(known: _Known) -> Iterator[str]:
         ("Cost", _cost(record)),
         (
             "Artifacts",
-            [(item["name"], f"{size(item['size_bytes'])}  {item['blob'][:15]}") for item in record.artifacts],
+            [
+                (str(item.get("name")), f"{size(item.get('size_bytes'))}  {str(item.get('blob'))[:15]}")
+                for item in record.artifacts
+            ],
         ),
-        ("Lost", [(item["what"], item["why"]) for item in record.losses]),
+        ("Not kept", [(str(item.get("what")), str(item.get("why"))) for item in record.losses]),
         ("Notes", [("", text) for text in (*([record.note] if record.note else []), *known.standing.notes)]),
         ("Waived", [(str(event.value), str(event.actor.get("name"))) for event in known.standing.waivers]),
     ):
         if rows:
             yield ""
             yield coloured(title, "bold")
-            yield from _rows(rows)
+            yield from pairs(rows)
     if known.recorded:
         yield ""
         yield coloured(f"git show {RUNS_REF}:{record.path}/run.yaml", "dim")
-
-
-def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
-    width = min(max((len(name) for name, _ in rows), default=0), 32)
-    for name, value in rows:
-        yield f"  {clean(name):<{width}}  {value if value.startswith(chr(27)) else clean(value)}".rstrip()
 
 
 def _head(known: _Known) -> list[tuple[str, str]]:
@@ -189,12 +203,13 @@ def _code(record: RunRecord) -> list[tuple[str, str]]:
     rows = [("commit", f"{code['commit']}  {code.get('branch') or 'detached HEAD'}")]
     if not code.get("dirty"):
         return [*rows, ("state", "clean")]
-    changes = code.get("changes", [])
+    changes = [str(change) for change in _list(code.get("changes"))]
     rows.append(("state", f"{code.get('changes_count', len(changes))} uncommitted changes"))
     rows += [("", text) for text in changes[:_LISTED_AT_MOST]]
     if code.get("snapshot"):
-        rows.append(("snapshot", code["snapshot"]))
-    rows += [("left out", f"{item['path']}: {item['why']}") for item in code.get("left_out", [])]
+        rows.append(("snapshot", str(code["snapshot"])))
+    left_out = [item for item in _list(code.get("left_out")) if isinstance(item, dict)]
+    rows += [("left out", f"{item.get('path')}: {item.get('why')}") for item in left_out[:_LISTED_AT_MOST]]
     return rows
 
 
@@ -202,14 +217,21 @@ def _seeds(record: RunRecord) -> list[tuple[str, str]]:
     seeds = record.seeds
     requested = seeds.get("requested")
     rows = [("requested", "none" if requested is None else f"{requested} ({seeds.get('source')})")]
-    for process in seeds.get("processes", [])[:1]:
-        for name, state in process.items():
-            if "seeded_by" in state:
-                use = "used" if state.get("used") else "not used"
-                rows.append((name, f"{state.get('effective')}  set by {state['seeded_by']}, {use}"))
-            elif "unseeded" in state:
-                rows.append((name, f"{state['seeded']} seeded, {state['unseeded']} unseeded"))
-    return rows
+    for process in _list(seeds.get("processes"))[:1]:
+        states = process.items() if isinstance(process, dict) else ()
+        rows += [(name, _generator(state)) for name, state in states if isinstance(state, dict)]
+    return [row for row in rows if row[1]]
+
+
+def _generator(state: Mapping[str, Any]) -> str:
+    if "seeded_by" in state:
+        use = "used" if state.get("used") else "not used"
+        return f"{state.get('effective')}  set by {state['seeded_by']}, {use}"
+    return f"{state.get('seeded')} seeded, {state['unseeded']} unseeded" if "unseeded" in state else ""
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _config(known: _Known) -> list[tuple[str, str]]:
@@ -244,25 +266,19 @@ def _environment(known: _Known) -> list[tuple[str, str]]:
 
 def _processor(hardware: Mapping[str, Any]) -> str:
     cpu = hardware.get("cpu", {})
-    memory = hardware.get("memory_bytes")
-    return "  ".join(
-        part
-        for part in (
-            str(cpu.get("model", "")),
-            f"{cpu['available']} cores" if "available" in cpu else "",
-            size(memory) if isinstance(memory, int) else "",
-        )
-        if part
-    )
+    cores = cpu.get("available_cores", cpu.get("logical_cores"))
+    total = hardware.get("memory", {}).get("total_bytes")
+    parts = (cpu.get("model", ""), f"{cores} cores" if cores else "", f"{size(total)} memory" if total else "")
+    return ", ".join(str(part) for part in parts if part)
 
 
 def _metrics(record: RunRecord) -> list[tuple[str, str]]:
     rows = []
     for name, facts in record.metrics.items():
-        spread = f"min {number(facts['min'])}  max {number(facts['max'])}" if facts.get("min") is not None else ""
+        spread = f"min {number(facts['min'])}  max {number(facts.get('max'))}" if facts.get("min") is not None else ""
         goal = f"  (best: {facts['goal']})" if facts.get("goal") else ""
         strange = f"  {facts['nonfinite']} not finite" if facts.get("nonfinite") else ""
-        rows.append((name, f"last {number(facts['last'])}  {spread}  {facts['count']} values{strange}{goal}"))
+        rows.append((name, f"last {number(facts.get('last'))}  {spread}  {facts.get('count')} values{strange}{goal}"))
     return rows
 
 
@@ -274,7 +290,7 @@ def _cost(record: RunRecord) -> list[tuple[str, str]]:
     cost = record.cost
     if not cost:
         return []
-    cpu_seconds = cost.get("cpu_user_seconds", 0.0) + cost.get("cpu_system_seconds", 0.0)
+    cpu_seconds = (cost.get("cpu_user_seconds") or 0.0) + (cost.get("cpu_system_seconds") or 0.0)
     return [("cpu time", duration(cpu_seconds)), ("peak memory", size(cost.get("peak_memory_bytes", 0)))]
 
 
@@ -293,12 +309,20 @@ def _print_metrics(found: Repository, run_id: str) -> None:
 
 
 def _print_output(found: Repository, run_id: str) -> None:
-    with RunTree(found) as tree:
-        artifacts = tree.run(run_id).artifacts
-    outputs = [item for item in artifacts if item.get("kind") == "output"]
-    if not outputs:
+    parts = _output(found, run_id)
+    if not parts:
         raise BlobMissing(f"run {run_id[-8:]} has no output on record", why="only `gitrepro record -- ...` keeps it")
-    for item in outputs:
-        text = BlobStore(found.home / "store").get(item["blob"]).decode(errors="replace")
-        for part in text.splitlines():
+    for data in parts:
+        for part in data.decode(errors="replace").splitlines():
             line(clean(part.expandtabs()))
+
+
+def _output(found: Repository, run_id: str) -> list[bytes]:
+    """What the program printed; of a run under way, what it has printed so far."""
+    with RunTree(found) as tree:
+        if tree.run_tree(run_id) is None:
+            folder = found.home / "live" / run_id
+            return [path.read_bytes() for path in (folder / OUTPUT, folder / ERRORS) if path.exists()]
+        artifacts = tree.run(run_id).artifacts
+    store = BlobStore(found.home / "store")
+    return [store.get(item["blob"]) for item in artifacts if item.get("kind") == "output"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from types import NoneType
 from typing import Any, Final
 
 from ..errors import Damaged, TooNew
@@ -130,9 +131,38 @@ def run_from(document: Mapping[str, Any], *, source: str) -> RunRecord:
     for name in _MAPS_OR_NOTHING:
         if values.get(name) is not None:
             _check(values, name, dict, source)
+    _check_parts(values, source)
     known = {f.name for f in fields(RunRecord)} - {"unknown"}
     unknown = {name: values.pop(name) for name in [*values] if name not in known}
     return RunRecord(**values, unknown=unknown)
+
+
+# What stands inside the fields: by field, the type of each entry.
+_ENTRIES: Final[dict[str, tuple[type, ...]]] = {
+    "argv": (str,),
+    "labels": (str,),
+    "parents": (str,),
+    "artifacts": (dict,),
+    "losses": (dict,),
+    "metrics": (dict,),
+    "cost": (int, float, NoneType),
+}
+_OPTIONAL: Final[dict[str, tuple[type, ...]]] = {
+    "ended_at": (str,),
+    "duration_seconds": (int, float),
+    "group": (str,),
+    "note": (str,),
+}
+
+
+def _check_parts(values: Mapping[str, Any], source: str) -> None:
+    for name, kinds in _ENTRIES.items():
+        entries = values[name].values() if isinstance(values[name], dict) else values[name]
+        if not all(isinstance(entry, kinds) for entry in entries):
+            raise Damaged(f"{source}: an entry of {name} is of another type", why=f"each is a {kinds[0].__name__}")
+    for name, kinds in _OPTIONAL.items():
+        if values.get(name) is not None and not isinstance(values[name], kinds):
+            raise Damaged(f"{source}: {name} is {values[name]!r:.60}", why=f"it must be a {kinds[0].__name__}")
 
 
 def _check_format(found: object, source: str) -> None:

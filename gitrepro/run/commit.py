@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from ..errors import GitreproError, NotFound
+from ..errors import GitreproError, NotFound, StorageError
 from ..records.run import RunRecord, run_path
-from ..store import fs, live
+from ..store import fs, live, rescue
 from ..store.fold import Folded, Identity, Pending, enqueue, fold, queued
 from ..store.gitobjects import FILE_MODE, Entry, GitObjects, encode_tree
 from ..store.lease import Life
@@ -19,6 +19,8 @@ from ..store.objects import BlobStore
 from ..store.repository import Repository
 from ..store.runs import RunTree
 from .compose import Composed, compose
+
+_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,21 @@ def commit_run(repository: Repository, folder: Path, *, identity: Identity) -> R
     Raises:
         GitreproError: it is not committed; the folder is as it was.
     """
-    record = prepare(repository, folder)
-    finish_fold(repository, fold(repository, identity=identity))
-    return record
+    for _ in range(_TRIES):
+        record = prepare(repository, folder)
+        folded = fold(repository, identity=identity)
+        finish_fold(repository, folded)
+        if f"run.{record.id}.yaml" not in folded.unusable:
+            return record
+    raise _vanished(record.id)
+
+
+def _vanished(run_id: str) -> StorageError:
+    return StorageError(
+        f"run {run_id} is not committed",
+        why="its Git objects vanish before a ref names them, as under `git gc --prune=now`",
+        do="`gitrepro recover` once that is over",
+    )
 
 
 def prepare(repository: Repository, folder: Path) -> RunRecord:
@@ -111,6 +125,7 @@ def recover(
     committed: list[RunRecord] = []
     left: list[tuple[str, str]] = []
     failed: list[tuple[str, GitreproError]] = []
+    mend(repository)
     known = _committed_already(repository)
     for run in filter(only, live.live_runs(repository.home)):
         reason = _leave(run, force=force)
@@ -126,9 +141,22 @@ def recover(
             except GitreproError as error:
                 if run.folder.exists():
                     failed.append((run.id, error))
-    finish_fold(repository, fold(repository, identity=identity))
+    folded = fold(repository, identity=identity)
+    finish_fold(repository, folded)
     live.sweep(repository.home)
-    return Recovered(committed=tuple(committed), left=tuple(left), failed=tuple(failed))
+    gone = {record.id for record in committed if f"run.{record.id}.yaml" in folded.unusable}
+    return Recovered(
+        committed=tuple(record for record in committed if record.id not in gone),
+        left=tuple(left),
+        failed=(*failed, *((run_id, _vanished(run_id)) for run_id in sorted(gone))),
+    )
+
+
+def mend(repository: Repository) -> None:
+    """Write again what a `git gc` took of a commit that a ref names."""
+    if rescue.waiting(repository):
+        with fs.locked(repository.home / "lock"):
+            rescue.bring_back(repository)
 
 
 def _leave(run: LiveRun, *, force: bool) -> str:
@@ -157,13 +185,28 @@ def adopt(repository: Repository, folder: Path) -> Path:
     target = repository.home / "live" / folder.name
     with fs.explained(f"cannot take {folder} into {repository.home}"):
         fs.make_directories(target.parent)
-        making = target.parent / f".new-{folder.name}"
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and not path.name.startswith("lease."):
-                fs.write_file(making / path.name, path.read_bytes())
-        making.rename(target)
-        fs.sync_directory(target.parent)
+        if target.exists():  # a kill came before the removal, or the run began here and went on there
+            _copy_longer(folder, target)
+        else:
+            _copy_whole(folder, target)
         shutil.rmtree(folder)
     return target
+
+
+def _copy_whole(folder: Path, target: Path) -> None:
+    making = target.parent / f".new-{folder.name}"
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    _copy_longer(folder, making)
+    making.rename(target)
+    fs.sync_directory(target.parent)
+
+
+def _copy_longer(folder: Path, target: Path) -> None:
+    """Copy each file that `target` lacks or holds less of: what is written of a run only grows."""
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith("lease."):
+            continue
+        there = target / path.name
+        if not there.exists() or there.stat().st_size < path.stat().st_size:
+            fs.write_file(there, path.read_bytes())

@@ -15,19 +15,27 @@ from typing import Any, Final
 
 from ..capture import secrets
 from ..capture.config import split_key
-from ..errors import Damaged, GitreproError
+from ..errors import Damaged, GitreproError, UsageError
 from ..records import yaml
 from ..records.metrics import Summary, TableBuilder, reduce
-from ..records.run import RunRecord, Status, run_from
+from ..records.run import Kind, RunRecord, Status, run_from
 from ..store import journal as journals
 from ..store.journal import Journal, Row
 from ..store.live import ERRORS, OUTPUT, START
 from ..store.objects import BlobStore, digest_of
+from .names import name_for
 
 CONFIG: Final = "config.yaml"
 ENVIRONMENT: Final = "env.yaml"
 IN_GIT_BYTES: Final = 1 << 20
+REJECTED: Final = "rejected"
+"""A loss of this kind is no fault of the recording: the program logged what is no number."""
+LIMIT: Final = "limit"
+"""A loss of this kind is beyond what a record has room for, as FORMAT.md says."""
 _PROCESSES_AT_MOST: Final = 16
+_LOSSES_AT_MOST: Final = 200
+_OVERRIDDEN_AT_MOST: Final = 20
+_MAP_BYTES: Final = 300 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +55,29 @@ def compose(folder: Path, *, blobs: BlobStore | None) -> Composed:
         Damaged: the start record cannot be read. Damage behind it goes into the record as `losses`.
         TooNew: a newer gitrepro wrote the folder.
     """
+    try:
+        return _compose(folder, blobs)
+    except (GitreproError, OSError):
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # Files that parse and hold other things than were written: a flipped bit in a time, in the name of a field.
+        raise Damaged(
+            f"{folder} does not hold what was written there", why=repr(error)[:300], do="it is left as it is"
+        ) from error
+
+
+def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
     start = yaml.load((folder / START).read_bytes(), source=str(folder / START))
     record = run_from(_field(start, "record", folder), source=str(folder / START))
+    if record.id != folder.name:
+        raise Damaged(f"{folder / START} says it is run {record.id!r:.40}", do="it is left as it is")
     written = journals.read(folder)
     observed = read_observed(folder)
     events = [event for journal in written for event in journal.events]
     table, summary = _tabulate(written)
-    losses = [*record.losses, *_losses(written, events), *_inexact(table)]
+    losses = [*record.losses, *_changed(folder, events), *_losses(written, events), *_inexact(table)]
+    record = _described(record, events)
+    config = _config(folder, events, losses)
     end = _end_event(written, owner=start.get("owner"))
     goals = {event["name"]: event["goal"] for event in events if event.get("op") == "define"}
     metrics, best = _metrics(summary, goals)
@@ -61,17 +85,17 @@ def compose(folder: Path, *, blobs: BlobStore | None) -> Composed:
     artifacts += _output(folder, blobs, losses)
     record = replace(
         record,
-        **_ending(record, end, written, losses),
         seeds=_seeds(record, events, observed, end),
         metrics=metrics,
         summary={**best, **_assigned(events)},
         artifacts=tuple(artifacts),
-        losses=tuple(losses),
         journal=_journal_facts(folder, written),
         code=_code(record, end, observed),
     )
+    record = _fitting(record, losses)
+    record = replace(record, **_ending(record, end, written, losses), losses=_told(losses))
     files = {
-        CONFIG: _config(folder, events),
+        CONFIG: config,
         ENVIRONMENT: _environment(folder, end, observed),
         **tables,
     }
@@ -91,7 +115,9 @@ def _field(start: Mapping[str, Any], name: str, folder: Path) -> Mapping[str, An
 def _end_event(written: Sequence[Journal], *, owner: object) -> Mapping[str, Any] | None:
     """The closing word: the owner's if there is one, else that of the first rank that spoke it."""
     ends = [(journal, event) for journal in written for event in journal.events if event.get("op") == "end"]
-    inner = next((event for journal, event in ends if journal.header.get("pid") != owner), None)
+    others = [event for journal, event in ends if journal.header.get("pid") != owner]
+    # Of several ranks, one that failed tells more than those that did not.
+    inner = next((event for event in others if event.get("status") != Status.FINISHED), others[0] if others else None)
     for journal, event in reversed(ends):
         if journal.header.get("pid") == owner:
             return _with_cause(event, inner)
@@ -121,7 +147,7 @@ def _ending(
             "duration_seconds": seconds,
         }
     status = str(end.get("status", Status.CRASHED))
-    if status == Status.FINISHED and losses:
+    if status == Status.FINISHED and any(loss.get("kind") not in (REJECTED, LIMIT) for loss in losses):
         status = Status.INCOMPLETE
     return {
         "status": status,
@@ -152,6 +178,17 @@ def stamp(seconds: float) -> str:
 # -- what was lost
 
 
+def _changed(folder: Path, events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The files of the start that are not as they were written: the journal knows their digests."""
+    told: Mapping[str, Any] = next((event["digests"] for event in events if event.get("op") == "start"), {})
+    why = "its bytes are not those that were written at the start: what it says may be wrong"
+    return [
+        {"what": name, "why": why}
+        for name, known in sorted(told.items())
+        if name in (START, CONFIG, ENVIRONMENT) and digest_of([(folder / name).read_bytes()]) != known
+    ]
+
+
 def _losses(written: Sequence[Journal], events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     losses: list[dict[str, Any]] = []
     for journal in written:
@@ -160,8 +197,46 @@ def _losses(written: Sequence[Journal], events: Iterable[Mapping[str, Any]]) -> 
             losses.append({"what": name, "why": f"{journal.damaged_bytes} bytes are damaged"})
         if journal.missing_frames:
             losses.append({"what": name, "why": f"{journal.missing_frames} entries are missing"})
-    losses += [{"what": event["what"], "why": event["why"]} for event in events if event.get("op") == "lost"]
+    for event in events:
+        if event.get("op") == "lost":
+            kind = {"kind": event["kind"]} if "kind" in event else {}
+            losses.append({**kind, "what": event["what"], "why": event["why"]})
     return losses
+
+
+def _told(losses: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
+    if len(losses) <= _LOSSES_AT_MOST:
+        return tuple(losses)
+    rest = len(losses) - _LOSSES_AT_MOST
+    return (*losses[:_LOSSES_AT_MOST], {"what": f"{rest} entries more", "why": "the list of losses is long"})
+
+
+# -- what a record has room for
+
+
+def _fitting(record: RunRecord, losses: list[dict[str, Any]]) -> RunRecord:
+    """The record, or where no reader would take one so large, the record with its largest maps cut short."""
+    try:
+        replace(record, losses=_told(losses)).dump()
+        return record
+    except UsageError:
+        cut = {name: _within(getattr(record, name)) for name in ("metrics", "summary")}
+    for name, (kept, left) in cut.items():
+        if left:
+            why = f"{len(kept)} have room in the record; every row is in the metric table"
+            losses.append({"kind": LIMIT, "what": f"the {name} of {left} names", "why": why})
+    return replace(record, metrics=cut["metrics"][0], summary=cut["summary"][0])
+
+
+def _within(values: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    kept: dict[str, Any] = {}
+    room = _MAP_BYTES
+    for name, value in values.items():
+        size_bytes = len(yaml.dump({name: {"below": value}}))
+        if size_bytes <= room:
+            kept[name] = value
+            room -= size_bytes
+    return kept, len(values) - len(kept)
 
 
 def _inexact(table: Mapping[int, TableBuilder]) -> list[dict[str, Any]]:
@@ -201,6 +276,7 @@ def _parts(folder: Path) -> Iterator[bytes]:
 def _tabulate(written: Sequence[Journal]) -> tuple[dict[int, TableBuilder], Summary]:
     by_rank: dict[int, list[Row]] = {}
     for journal in written:
+        _join_late(journal)
         by_rank.setdefault(int(journal.header.get("rank", 0)), []).extend(journal.rows)
     summary = Summary()
     builders = {}
@@ -213,6 +289,14 @@ def _tabulate(written: Sequence[Journal]) -> tuple[dict[int, TableBuilder], Summ
             if rank == 0:
                 summary.add(row.values, row.step)
     return builders, summary
+
+
+def _join_late(journal: Journal) -> None:
+    """Put values that a device handed over later into the rows they were logged in."""
+    rows = {row.seq: row for row in journal.rows}
+    for event in journal.events:
+        if event.get("op") == "late" and (row := rows.get(event["row"])) is not None:
+            row.values.update(event["values"])
 
 
 def _metrics(summary: Summary, goals: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -260,7 +344,7 @@ def _output(folder: Path, blobs: BlobStore | None, losses: list[dict[str, Any]])
     artifacts: list[dict[str, Any]] = []
     for name in (OUTPUT, ERRORS):
         path = folder / name
-        if blobs is None or not path.exists():
+        if blobs is None or not path.exists() or not path.stat().st_size:
             continue
         try:
             blob, size_bytes = blobs.put_file(path)
@@ -330,12 +414,42 @@ def _code(
     return {**record.code, "modules": modules or seen.pop("modules", []), **seen}
 
 
-def _config(folder: Path, events: Iterable[Mapping[str, Any]]) -> bytes:
-    document = yaml.load((folder / CONFIG).read_bytes(), source=str(folder / CONFIG))
+def _described(record: RunRecord, events: Iterable[Mapping[str, Any]]) -> RunRecord:
+    """What the program says of a run that a command started: the words of the command stand over it."""
     for event in events:
-        if event.get("op") == "config":
+        if event.get("op") != "describe":
+            continue
+        generated = record.name == name_for(record.id)
+        record = replace(
+            record,
+            name=event.get("name", record.name) if generated else record.name,
+            group=record.group or event.get("group"),
+            note=record.note or event.get("note"),
+            kind=event.get("kind", record.kind) if record.kind == Kind.TRAIN else record.kind,
+            labels=tuple(sorted({*record.labels, *event.get("labels", ())})),
+        )
+    return record
+
+
+def _config(folder: Path, events: Iterable[Mapping[str, Any]], losses: list[dict[str, Any]]) -> bytes:
+    changes = [event for event in events if event.get("op") == "config"]
+    left: list[str] = []
+    while True:
+        document = yaml.load((folder / CONFIG).read_bytes(), source=str(folder / CONFIG))
+        for event in changes:
             _assign(document, str(event["key"]), event["value"], str(event["source"]))
-    return yaml.dump(document)
+        try:
+            data = yaml.dump(document)
+            break
+        except UsageError:
+            # What was there at the start fits; the largest change since then is what does not.
+            largest = max(changes, key=lambda event: len(json.dumps(event["value"])))
+            left.append(str(largest["key"]))
+            changes = [event for event in changes if event["key"] != largest["key"]]
+    losses += [
+        {"what": f"changes of the config value {key:.200}", "why": "the config has no room for them"} for key in left
+    ]
+    return data
 
 
 def _assign(document: dict[str, Any], dotted: str, value: Any, source: str) -> None:
@@ -347,7 +461,9 @@ def _assign(document: dict[str, Any], dotted: str, value: Any, source: str) -> N
         place = place[folder]
     if name in place and place[name] != value:
         was = {"source": document["sources"].get(dotted, "default"), "value": place[name]}
-        document["overridden"].setdefault(dotted, []).append(was)
+        # A value that changes at every step is a metric; its first changes are kept, and the last value.
+        if len(earlier := document["overridden"].setdefault(dotted, [])) < _OVERRIDDEN_AT_MOST:
+            earlier.append(was)
     place[name] = value
     document["sources"][dotted] = source
 

@@ -96,7 +96,7 @@ class RunView:
             return yaml.load(tree.objects.read(entry.oid, "blob"), source=f"env.yaml of {self.id}")
 
     def metrics(self, *, rank: int = 0) -> Any:
-        """Every row logged by one rank, as a pyarrow.Table: `_seq`, `_step`, `_time_seconds`, and a column for each metric.
+        """Every row logged by one rank, a pyarrow.Table: `_seq`, `_step`, `_time_seconds`, a column a metric.
 
         Raises:
             Damaged: the table is not what was recorded.

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import GitreproError
+from ..errors import GitreproError, NoRepository, StorageError
+from ..store import fs, worktree
 from ..store import repository as repositories
-from ..store import worktree
 from ..store.fold import Identity
 from ..store.repository import Repository
 
@@ -24,16 +24,19 @@ class Place:
     repository: Repository | None
     trouble: GitreproError | None = None
 
-    @property
     def identity(self) -> Identity:
-        return worktree.identity(self.repository, fallback=nobody())
+        """Who records; the login name where Git knows none, or cannot be asked. Starts a process."""
+        try:
+            return worktree.identity(self.repository, fallback=nobody())
+        except (OSError, GitreproError):
+            return nobody()
 
 
 def nobody() -> Identity:
     """Who signs when Git knows no name: the login name at this host."""
     try:
         login = getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):
         login = f"uid-{os.getuid()}"
     return Identity(name=login, email=f"{login}@{socket.gethostname()}")
 
@@ -46,18 +49,25 @@ def state_folder(environ: Mapping[str, str]) -> Path:
     return (Path(state) if state else Path(environ.get("HOME", "/tmp")) / ".local" / "state") / "gitrepro"
 
 
-def find(start: Path, environ: Mapping[str, str]) -> Place:
-    """The place for a run of code in `start`.
+def find(start: Path | None, environ: Mapping[str, str]) -> Place:
+    """The place for a run of code in `start`, or in the current folder.
 
     A repository that is missing, of a kind we cannot write, bare, or read-only is not an error here: the run is kept
     in the state folder, and `trouble` says why.
     """
     try:
-        repository = repositories.find(start, environ)
+        repository = repositories.find(Path.cwd() if start is None else start, environ)
         if repository.bare:
-            raise GitreproError(f"{repository.git_dir} is bare", why="it has no work tree whose code could run")
+            raise NoRepository(
+                f"{repository.git_dir} is bare",
+                why="it has no work tree whose code could run",
+                do="record in a clone, or use `gitrepro record --no-repo`",
+            )
         if not os.access(repository.common_dir, os.W_OK):
-            raise GitreproError(f"{repository.common_dir} cannot be written", why="it is read-only for you")
-    except GitreproError as trouble:
+            raise StorageError(f"{repository.common_dir} cannot be written", why="it is read-only for you")
+    except GitreproError as error:
+        return Place(home=state_folder(environ), repository=None, trouble=error)
+    except OSError as error:
+        trouble = fs.storage_error(error, f"cannot look for a repository at {start or 'the current folder'}")
         return Place(home=state_folder(environ), repository=None, trouble=trouble)
     return Place(home=repository.home, repository=repository)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,9 @@ from ..store import live
 from ..store.journal import JournalWriter, Number
 from ..store.lease import Lease
 from ..store.live import START
+from ..store.objects import digest_of
 from .compose import CONFIG, ENVIRONMENT, stamp
+from .values import Names
 
 SYNC_SECONDS: Final = 1.0
 _BEATS: Final = 15
@@ -29,16 +32,20 @@ class Recording:
     closing event, and so on the record.
     """
 
-    def __init__(self, folder: Path, *, run_id: str, started_at: str, origin: float, lease: Lease, rank: int) -> None:
+    def __init__(
+        self, folder: Path, *, run_id: str, name: str, started_at: str, origin: float, lease: Lease, rank: int
+    ) -> None:
         self.folder = folder
         self.run_id = run_id
+        self.name = name
         self.started_at = started_at
         self.origin = origin
         self.rank = rank
         self._lease = lease
         self._pid = os.getpid()
-        self.journal = JournalWriter(folder, run_id=run_id, rank=rank, origin=origin)
-        self.row: Callable[[Mapping[str, Number], int], None] = self.journal.row
+        self.names = Names()
+        self.journal = JournalWriter(folder, run_id=run_id, rank=rank, origin=origin, check_name=self.names.check)
+        self.row: Callable[[Mapping[str, Number], int], int] = self.journal.row
         self.ended = False
         self._ticks: list[Callable[[], None]] = []
         self._wake = threading.Event()
@@ -55,23 +62,16 @@ class Recording:
         return os.getpid() == self._pid
 
     def each_second(self, act: Callable[[], None]) -> None:
-        """Let the background thread call `act` before each sync. `act` must not raise."""
+        """Let the background thread call `act` before each sync, and once more at the end."""
         self._ticks.append(act)
 
     def event(self, op: str, **content: Any) -> None:
         self.journal.event({"op": op, **content})
 
     def end(self, status: Status, *, reason: Mapping[str, Any] | None = None, **content: Any) -> bool:
-        """Write the closing word, bring all to disk, and let go of the lease. Say whether it all is on disk."""
-        self.ended = True
-        self._stop_thread()
-        for act in self._ticks:
-            act()
-        if self.journal.dropped:
-            why = f"memory for entries the disk refused was full: {self.journal.last_error}"
-            self.event("lost", what=f"{self.journal.dropped} log entries", why=why)
+        """Write the closing word and bring all to disk. Say whether it all is there."""
         now = time.time()
-        self.event(
+        return self._close(
             "end",
             status=str(status),
             reason=reason,
@@ -79,6 +79,19 @@ class Recording:
             duration_seconds=self.elapsed_seconds,
             **content,
         )
+
+    def leave(self) -> bool:
+        """A worker is done; how the run ends is for others to say. Bring all to disk, and say whether it is there."""
+        return self._close("leave")
+
+    def _close(self, op: str, **content: Any) -> bool:
+        self._stop_thread()
+        self._tick()
+        if self.journal.dropped:
+            why = f"memory for entries the disk refused was full: {self.journal.last_error}"
+            self.event("lost", what=f"{self.journal.dropped} log entries", why=why)
+        self.event(op, **content)
+        self.ended = True
         kept = self.journal.sync()
         self.journal.close()
         return kept
@@ -98,12 +111,18 @@ class Recording:
     def _keep(self) -> None:
         beats = 0
         while not self._wake.wait(SYNC_SECONDS):
-            for act in self._ticks:
-                act()
+            self._tick()
             self.journal.sync()
             beats += 1
             if beats % _BEATS == 0:
                 self._beat()
+
+    def _tick(self) -> None:
+        for act in self._ticks:
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001 - the thread that syncs must outlive whatever happens here
+                self.event("lost", what="what waited for the background thread", why=repr(error)[:500])
 
     def _beat(self) -> None:
         try:
@@ -143,7 +162,15 @@ def begin(
     }
     files = {START: yaml.dump(start), CONFIG: yaml.dump(config), ENVIRONMENT: yaml.dump(environment)}
     folder, lease = live.create(home, record.id, files, boot_id=boot_id)
-    return _open(folder, lease, run_id=record.id, started_at=record.started_at, origin=origin, rank=0)
+    try:
+        recording = _open(folder, lease, record.document(), origin=origin, rank=0)
+    except BaseException:
+        # The run begins somewhere else, under the same id: no second folder of it may stay.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # YAML carries no checksum of its own: this is how damage to these files is noticed.
+    recording.event("start", digests={name: digest_of([data]) for name, data in files.items()})
+    return recording
 
 
 def join(folder: Path, *, boot_id: str, rank: int = 0) -> Recording:
@@ -156,13 +183,13 @@ def join(folder: Path, *, boot_id: str, rank: int = 0) -> Recording:
     same_boot = start.get("boot_id") == boot_id
     origin = float(start["origin_seconds"]) if same_boot else time.monotonic()
     lease = Lease(folder, boot_id=boot_id)
-    record = start["record"]
-    return _open(folder, lease, run_id=record["id"], started_at=record["started_at"], origin=origin, rank=rank)
+    return _open(folder, lease, start["record"], origin=origin, rank=rank)
 
 
-def _open(folder: Path, lease: Lease, *, run_id: str, started_at: str, origin: float, rank: int) -> Recording:
+def _open(folder: Path, lease: Lease, record: Mapping[str, Any], *, origin: float, rank: int) -> Recording:
+    known = {"run_id": record["id"], "name": record["name"], "started_at": record["started_at"]}
     try:
-        return Recording(folder, run_id=run_id, started_at=started_at, origin=origin, lease=lease, rank=rank)
+        return Recording(folder, **known, origin=origin, lease=lease, rank=rank)
     except BaseException:
         lease.release()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -18,20 +19,33 @@ class Preempted(SystemExit):
 
 @final
 class Handler:
-    """Our SIGTERM handler, in place until `restore`; a handler the program had set before is called, not ours."""
+    """Our SIGTERM handler, in place until `restore`; a handler the program had set before is called, not ours.
+
+    Attributes:
+        arrived: whether SIGTERM came while it was in place.
+    """
 
     def __init__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, self._arrived)
+        self.arrived = False
+        self._over = False
+        self._before = signal.signal(signal.SIGTERM, self._handle)
 
-    def _arrived(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.arrived = True
         before: Callable[..., Any] | int | None = self._before
         if callable(before):
             before(number, frame)
         elif before is signal.SIG_DFL:
-            raise Preempted
+            if not self._over:
+                raise Preempted
+            # The run is over and the handler could not be taken out, from another thread: do as Python would.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def restore(self) -> None:
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == self._arrived:
+        """Put back what was there, unless the program has set a handler since."""
+        self._over = True
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._before)
 
 

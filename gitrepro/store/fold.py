@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..errors import Damaged, GitreproError, NotFound, StorageError
 from ..records import ids, yaml
-from . import fs
+from . import fs, rescue
 from .gitobjects import FILE_MODE, TREE_MODE, Entry, GitObjects, name_of
 from .gitrefs import move_ref, read_ref
 from .repository import CODE_REF, RUNS_REF, Repository
@@ -109,9 +109,10 @@ def fold(
         StorageError: the disk refuses, or the lock stays taken; the queue keeps everything.
     """
     home = repository.home
-    if not queued(repository):
+    if not queued(repository) and not rescue.waiting(repository):
         return Folded(commit=None)
     with fs.locked(home / "lock", timeout_seconds=timeout_seconds), GitObjects(repository.common_dir) as objects:
+        rescue.bring_back(repository)
         names = queued(repository)
         if not names:
             return Folded(commit=None)
@@ -136,8 +137,7 @@ def _load(objects: GitObjects, folder: Path, names: list[str]) -> tuple[list[Pen
             pending = Pending(**document)
             # `git gc --prune=now` may have taken what no ref named yet; the run is then composed anew from its journal.
             for tree in pending.trees.values():
-                for _, entry in objects.files(tree):
-                    objects.read(entry.oid, "blob")
+                objects.write(objects.closure(tree))
             entries.append(pending)
         except (GitreproError, TypeError, KeyError):
             # Kept where it is and named to the caller: one bad entry must not hold up the others.
@@ -160,7 +160,9 @@ def _commit(
         top, trees = objects.graft(root, changes)
         text = commit_text(top, [tip] if tip else [], identity.line(now), _message(entries))
         commit = objects.write([*trees, ("commit", text)])[-1]
-        if move_ref(repository.common_dir, RUNS_REF, old=tip, new=commit):
+        with rescue.guarded(repository, objects):
+            moved = move_ref(repository.common_dir, RUNS_REF, old=tip, new=commit)
+        if moved:
             return Folded(commit=commit, conflicts=conflicts)
     raise StorageError(f"{RUNS_REF} keeps moving", why="another program writes it", do="run the command again")
 
@@ -221,7 +223,9 @@ def _keep_code_alive(
             EMPTY_TREE, [*([tip] if tip else []), *missing], identity.line(now), "code of recorded runs\n"
         )
         commit = objects.write([("commit", text)])[0]
-        if move_ref(repository.common_dir, CODE_REF, old=tip, new=commit):
+        with rescue.guarded(repository, objects):
+            moved = move_ref(repository.common_dir, CODE_REF, old=tip, new=commit)
+        if moved:
             return
     raise StorageError(f"{CODE_REF} keeps moving", why="another program writes it", do="run the command again")
 

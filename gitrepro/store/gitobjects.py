@@ -189,7 +189,7 @@ class GitObjects:
             number, data = self._dulwich().get_raw(oid.encode())  # type: ignore[arg-type]
         except KeyError:
             return self._ask_git(oid)
-        except (ChecksumMismatch, FileFormatException, zlib.error, ValueError, TypeError, LookupError, EOFError) as error:
+        except (ChecksumMismatch, FileFormatException, zlib.error, ValueError, EOFError, TypeError) as error:
             # dulwich meets an object of one byte with a TypeError.
             raise _wrong(oid, str(error) or type(error).__name__) from error
         return _KINDS[number], data

@@ -81,8 +81,8 @@ class Index:
         query = f"SELECT id FROM runs WHERE {where} ORDER BY started_at DESC, id DESC LIMIT ?"
         return [row[0] for row in self._db.execute(query, (*values, limit))]
 
-    def count(self, *, where: str = "removed = 0") -> int:
-        return int(self._db.execute(f"SELECT count(*) FROM runs WHERE {where}").fetchone()[0])
+    def count(self, *, where: str = "removed = 0", values: Sequence[Any] = ()) -> int:
+        return int(self._db.execute(f"SELECT count(*) FROM runs WHERE {where}", values).fetchone()[0])
 
     def standings(self, metric: str) -> Iterator[tuple[str, float, str | None]]:
         """Each run's number for a metric, as its summary shows it, and the metric's goal."""

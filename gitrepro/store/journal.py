@@ -94,6 +94,7 @@ class JournalWriter:
         rank: 0 for the first process of a run.
         clock: seconds, monotonic; `time_seconds` of a row is measured from `origin`.
         origin: what `clock` said when the run began.
+        check_name: is asked once about each metric name, and raises when it cannot be kept.
     """
 
     def __init__(
@@ -104,11 +105,13 @@ class JournalWriter:
         rank: int = 0,
         clock: Callable[[], float] = time.monotonic,
         origin: float | None = None,
+        check_name: Callable[[str], object] = str,
     ) -> None:
         self._folder = folder
         self._clock = clock
         self._origin = clock() if origin is None else origin
         self._rank = rank
+        self._check_name = check_name
         self._pid = os.getpid()
         # Re-entrant: a signal handler may log while the interrupted code holds the lock.
         self._lock = threading.RLock()
@@ -136,8 +139,8 @@ class JournalWriter:
         """The place in line of the last entry."""
         return self._sequence - 1
 
-    def row(self, values: Mapping[str, Number], step: int) -> None:
-        """Append one row of numbers: `int` within 64 bits and `float` only.
+    def row(self, values: Mapping[str, Number], step: int) -> int:
+        """Append one row of numbers, `int` within 64 bits and `float` only; return its place in line.
 
         Raises:
             UsageError: a name or a value of another type, or an integer beyond 64 bits.
@@ -156,17 +159,18 @@ class JournalWriter:
             frame += crc32(frame).to_bytes(4, "little")
             if self._spool or self._fd < 0:
                 self._append(frame)
-                return
+                return sequence
             try:
                 written = os.write(self._fd, frame)
             except OSError as error:
                 self._refused(frame, error)
-                return
+                return sequence
             if written != len(frame):
                 self._refused(frame, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-                return
+                return sequence
             self._size += written
             self._since_sync.append(frame)
+            return sequence
 
     def event(self, document: Mapping[str, Any]) -> None:
         """Append one JSON document with a time: a changed config, a summary, the end of the run."""
@@ -208,6 +212,8 @@ class JournalWriter:
 
     def forget(self) -> None:
         """Drop the file without a word, in a forked child: the parent owns what it holds."""
+        # Another thread may have held the lock when the child was made; in the child nobody will let go of it.
+        self._lock = threading.RLock()
         self.close()
         self._spool.clear()
         self._since_sync.clear()
@@ -219,6 +225,8 @@ class JournalWriter:
 
     def _new_shape(self, key: tuple[object, ...], values: Mapping[str, Number]) -> _Shape:
         columns = _columns(values)
+        for name, _ in columns:
+            self._check_name(name)
         number = len(self._shapes)
         codes = "".join(code for _, code in columns)
         self._append(self._next_frame(_shape_payload(number, columns)))
@@ -230,8 +238,14 @@ class JournalWriter:
 
     def _append(self, frame: bytes) -> None:
         """Write what waits, then `frame`; on refusal keep both in memory."""
+        # First what waits: where memory is full and the disk is free again, `frame` must find room.
+        drained = self._drain()
         if frame:
             self._keep(frame)
+            if drained:
+                self._drain()
+
+    def _drain(self) -> bool:
         try:
             if self._fd < 0:
                 self._open_segment()
@@ -241,6 +255,8 @@ class JournalWriter:
                 self._spool_bytes -= len(self._spool.pop(0))
         except OSError as error:
             self.last_error = error
+            return False
+        return True
 
     def _keep(self, frame: bytes) -> None:
         if self._spool_bytes + len(frame) > SPOOL_BYTES:

@@ -55,6 +55,8 @@ def create(home: Path, run_id: str, files: Mapping[str, bytes], *, boot_id: str)
         if lease:
             lease.release()
         shutil.rmtree(making, ignore_errors=True)
+        # The rename may have been done and its sync refused: the run begins elsewhere, so none of it stays here.
+        shutil.rmtree(live / run_id, ignore_errors=True)
         raise
     return live / run_id, lease
 

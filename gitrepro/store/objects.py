@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Final, final
@@ -117,10 +118,10 @@ class BlobStore:
         # A file of another size is damage left by the outside: it must not stand in for what is being put.
         path = self.path(digest)
         try:
-            stat = path.lstat()
+            found = path.lstat()
         except FileNotFoundError:
             return False
-        if path.is_file() and stat.st_size == size_bytes:
+        if stat.S_ISREG(found.st_mode) and found.st_size == size_bytes:
             return True
         self._quarantine(path, digest)
         return False
@@ -152,13 +153,17 @@ class BlobStore:
     def _open(self, digest: str) -> BinaryIO:
         path = self.path(digest)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # Not to wait for a writer, should a pipe stand there.
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise BlobMissing(
                 f"blob {digest[:15]} is not in {self.root}", do="`gitrepro pull` fetches what a remote has"
             ) from error
         except OSError as error:
             raise self._quarantine(path, digest) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise self._quarantine(path, digest)
         return os.fdopen(fd, "rb")
 
     def _quarantine(self, path: Path, digest: str) -> Damaged:

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from ..errors import ChildFailed
 from . import fs, git
-from .fold import Identity
+from .fold import Identity, commit_tree
+from .gitobjects import GitObjects
 from .repository import Repository
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_SNAPSHOT_BYTES: Final = 20 << 20
 _LISTED_AT_MOST: Final = 100
+_IN_ONE_CALL: Final = 500
 
 # fmt: off
 SOURCE_SUFFIXES: Final = frozenset({
@@ -73,6 +75,7 @@ def look(repository: Repository, *, named: Iterable[str] = ()) -> WorkTree:
 
     Raises:
         ChildFailed: Git cannot tell.
+        Damaged, NotFound: the commit that is checked out cannot be read.
     """
     head = repository.git(
         "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignore-submodules=none"
@@ -82,7 +85,8 @@ def look(repository: Repository, *, named: Iterable[str] = ()) -> WorkTree:
     wanted = {str(PurePosixPath(word)) for word in named}
     dirty = [change for change in changes if change.what != "untracked" or _is_code(change.path, wanted)]
     rest = [change.path for change in changes if change.what == "untracked" and not _is_code(change.path, wanted)]
-    tree = repository.git("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}").decode().strip() if commit else None
+    with GitObjects(repository.common_dir) as objects:
+        tree = commit_tree(objects.read(commit, "commit")) if commit else None
     return WorkTree(commit=commit, branch=branch, tree=tree, dirty=tuple(dirty), untracked=tuple(rest))
 
 
@@ -125,15 +129,25 @@ def _hidden_edits(repository: Repository) -> list[str]:
     listing = repository.git("ls-files", "-v", "-z").decode("utf-8", "surrogateescape")
     marked = [entry[2:] for entry in listing.split("\0") if entry and (entry[0].islower() or entry[0] == "S")]
     # A sparse checkout marks what it leaves out; those files are not there and differ from nothing.
-    present = [path for path in marked if repository.work_tree and (repository.work_tree / path).is_file()]
+    present = [path for path in marked if repository.work_tree and _plain(repository.work_tree / path)]
     if not present:
         return []
-    asked = "\0".join(present).encode("utf-8", "surrogateescape")
-    staged = repository.git("ls-files", "-s", "-z", "--", *present).decode("utf-8", "surrogateescape")
-    committed = {entry.split("\t", 1)[1]: entry.split(" ", 2)[1] for entry in staged.split("\0") if "\t" in entry}
-    paths = asked.replace(b"\0", b"\n")
-    actual = repository.git("hash-object", "--stdin-paths", input=paths).decode().split()
-    return [path for path, oid in zip(present, actual, strict=True) if committed.get(path) != oid]
+    staged = repository.git("--literal-pathspecs", "ls-files", "-s", "-z", "--", *present)
+    entries = [entry for entry in staged.decode("utf-8", "surrogateescape").split("\0") if "\t" in entry]
+    committed = {entry.split("\t", 1)[1]: entry.split(" ", 2)[1] for entry in entries}
+    return [path for path, oid in zip(present, _hashes(repository, present), strict=True) if committed.get(path) != oid]
+
+
+def _hashes(repository: Repository, paths: Sequence[str]) -> list[str]:
+    # Names as arguments: on standard input a newline would end one.
+    found: list[str] = []
+    for at in range(0, len(paths), _IN_ONE_CALL):
+        found += repository.git("hash-object", "--", *paths[at : at + _IN_ONE_CALL]).decode().split()
+    return found
+
+
+def _plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _is_code(path: str, named: set[str]) -> bool:
