@@ -87,7 +87,7 @@ class MetricTable:
 
     def _column(self, name: str) -> tuple[Any, Sparse]:
         for part in self._parts:
-            if name not in RESERVED and name in part.column_names:
+            if name not in RESERVED and part.schema.get_field_index(name) >= 0:
                 return part, logged_values(part, name)
         known = ", ".join(self.names[:10]) + (", …" if len(self.names) > 10 else "")
         raise NotFound(f"no metric {name!r}", why=f"the run logged {known or 'nothing'}")
