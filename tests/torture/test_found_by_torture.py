@@ -1,0 +1,192 @@
+"""What the torture found once, each as a test of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+import gitrepro
+from gitrepro.errors import Damaged, GitreproError, GitreproWarning, StorageError
+from gitrepro.records import ids
+from gitrepro.records.run import RunRecord
+from gitrepro.run import commit
+from gitrepro.run.compose import compose
+from gitrepro.run.recording import begin
+from gitrepro.store import fold, fs, live
+from gitrepro.store import repository as repositories
+from gitrepro.store.fold import Identity, queued
+from tests.conftest import Git
+
+IDENTITY = Identity(name="Ada Lovelace", email="ada@example.org")
+
+
+def dead_run(home: Path, *, rows: int = 3) -> Path:
+    """The folder of a run that was killed after some rows."""
+    run_id = ids.new_id()
+    record = RunRecord(id=run_id, name="dead", kind="train", status="running", started_at="2026-01-01T00:00:00.000000Z")
+    config = {"format": 1, "values": {"lr": 0.1}, "sources": {}, "overridden": {}}
+    recording = begin(home, record, config=config, environment={"format": 1}, boot_id="boot", supervised=False)
+    for step in range(rows):
+        recording.journal.row({"loss": step / 4}, step)
+    recording.journal.sync()
+    recording.journal.close()
+    recording.release()
+    return recording.folder
+
+
+def replace(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("config.yaml", b"0.1", b"0.9"), ("env.yaml", b"format: 1", b"format: 3"), ("start.yaml", b"dead", b"dear")],
+)
+def test_a_start_file_with_other_bytes_than_were_written_is_told_on_the_record(
+    tmp_path: Path, name: str, old: bytes, new: bytes
+) -> None:
+    folder = dead_run(tmp_path)
+    assert compose(folder, blobs=None).record.losses == ()
+    replace(folder / name, old, new)
+    [loss] = compose(folder, blobs=None).record.losses
+    assert loss["what"] == name
+
+
+def test_a_start_record_under_another_id_is_damage(tmp_path: Path) -> None:
+    folder = dead_run(tmp_path)
+    moved = folder.rename(folder.with_name(ids.new_id()))
+    with pytest.raises(Damaged, match="says it is run"):
+        compose(moved, blobs=None)
+
+
+def test_a_start_record_that_parses_and_makes_no_sense_is_damage(tmp_path: Path) -> None:
+    folder = dead_run(tmp_path)
+    replace(folder / "start.yaml", b"T00:00:00", b"T00*00:00")
+    with pytest.raises(Damaged, match="does not hold what was written"):
+        compose(folder, blobs=None)
+
+
+def test_a_damaged_run_does_not_keep_the_others_from_recovery(repo: Path) -> None:
+    found = repositories.find(repo, {})
+    bad, good = dead_run(found.home), dead_run(found.home)
+    replace(bad / "start.yaml", b"T00:00:00", b"T00*00:00")
+    done = commit.recover(found, identity=IDENTITY)
+    assert [record.id for record in done.committed] == [good.name]
+    assert [run_id for run_id, _ in done.failed] == [bad.name]
+    assert bad.is_dir()
+
+
+def test_a_run_whose_journal_cannot_be_opened_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def full(path: str, *args: int, **kwargs: int) -> int:
+        if "journal." in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="No space"):
+        dead_run(tmp_path)
+    assert list((tmp_path / "live").iterdir()) == []
+
+
+def test_a_run_whose_start_is_not_durable_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs.make_directories(tmp_path / "live")
+
+    def refuse(path: Path) -> None:
+        if Path(path).name == "live":
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fs, "sync_directory", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        dead_run(tmp_path)
+    assert list((tmp_path / "live").iterdir()) == []
+
+
+def test_an_adoption_that_was_killed_before_the_original_was_removed_can_be_repeated(
+    repo: Path, tmp_path: Path
+) -> None:
+    found = repositories.find(repo, {})
+    outside = dead_run(tmp_path / "state")
+    kept = {path.name: path.read_bytes() for path in outside.iterdir()}
+    commit.adopt(found, outside)
+    outside.mkdir()
+    for name, data in kept.items():
+        (outside / name).write_bytes(data)
+
+    commit.adopt(found, outside)
+
+    assert not outside.exists()
+    [record] = commit.recover(found, identity=IDENTITY).committed
+    assert record.journal["rows"] == 3
+
+
+def test_an_adoption_onto_less_of_the_same_run_takes_what_is_longer(repo: Path, tmp_path: Path) -> None:
+    found = repositories.find(repo, {})
+    outside = dead_run(tmp_path / "state", rows=5)
+    begun = found.home / "live" / outside.name
+    begun.mkdir(parents=True)
+    for path in outside.iterdir():
+        (begun / path.name).write_bytes(path.read_bytes()[:100])
+    commit.adopt(found, outside)
+    [record] = commit.recover(found, identity=IDENTITY).committed
+    assert record.journal["rows"] == 5
+
+
+def test_a_run_whose_objects_keep_vanishing_is_said_not_to_be_committed(
+    repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = repositories.find(repo, {})
+    folder = dead_run(found.home)
+    real = fold._load
+
+    def pruned(*args: object) -> object:
+        git(repo, "prune", "--expire=now")
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fold, "_load", pruned)
+    with pytest.raises(StorageError, match="not committed"):
+        commit.commit_run(found, folder, identity=IDENTITY)
+    assert folder.is_dir()
+    assert len(queued(found)) == 1
+    [(run_id, error)] = commit.recover(found, identity=IDENTITY).failed
+    assert run_id == folder.name
+    assert isinstance(error, GitreproError)
+
+    monkeypatch.undo()
+    assert [record.id for record in commit.recover(found, identity=IDENTITY).committed] == [folder.name]
+
+
+def test_a_full_disk_at_the_start_costs_the_program_a_warning_and_no_point(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The run begins in the state folder under the same id, and is adopted whole."""
+    monkeypatch.chdir(repo)
+    real = os.open
+
+    def full(path: str, *args: int, **kwargs: int) -> int:
+        if "journal." in str(path) and str(repo) in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.warns(GitreproWarning):
+        run = gitrepro.record()
+        run.log({"loss": 0.5})
+        run.finish()
+    monkeypatch.setattr(os, "open", real)
+    found = repositories.find(repo, {})
+    state = Path(os.environ["XDG_STATE_HOME"]) / "gitrepro"
+    [waiting] = live.live_runs(state)
+    commit.adopt(found, waiting.folder)
+    [record] = commit.recover(found, identity=IDENTITY).committed
+    assert (record.id, record.journal["rows"]) == (run.id, 1)
