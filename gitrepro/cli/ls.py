@@ -12,8 +12,6 @@ from ..errors import GitreproError
 from ..records.event import Standing
 from ..records.listing import listing
 from ..records.run import run_from
-from ..store import worktree
-from ..store.fold import Identity
 from ..store.index import Index
 from ..store.lease import Life
 from ..store.live import live_runs
@@ -72,6 +70,10 @@ def ls(
 
 
 def _email(found: Repository) -> str:
+    # Only this asks Git anything; a plain list stays quick.
+    from ..store import worktree
+    from ..store.fold import Identity
+
     return worktree.identity(found, fallback=Identity(name="", email="")).email
 
 

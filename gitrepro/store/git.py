@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ChildFailed, UsageError
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Repository configuration names programs; for our own calls none of them runs.
 _NEUTRAL = (
@@ -46,6 +49,9 @@ def attempt(
     Raises:
         UsageError: there is no `git` program.
     """
+    # Here, because a command that starts no Git should not pay for the means to.
+    import subprocess
+
     try:
         return subprocess.run(
             ["git", *_NEUTRAL, *args],
