@@ -22,12 +22,12 @@ from .errors import GitreproError, NotFound, UsageError
 from .records import ids
 from .records.run import RunRecord, Status
 from .run import commit
-from .run.compose import LIMIT, stamp
+from .run.compose import LIMIT, read_observed, stamp
 from .run.names import check_name, name_for
 from .run.outcome import LESS_MEMORY
 from .run.place import Place
 from .run.recording import Recording
-from .run.start import actor, capture_code, check_config, kept_argv, lost_argv, open_recording, version
+from .run.start import actor, capture_code, check_config, code_at_end, kept_argv, lost_argv, open_recording, version
 from .run.streams import OUTPUT_BYTES, Stream, connect
 from .run.wish import check_note
 from .store.fold import Identity
@@ -96,7 +96,7 @@ def launch(order: Order, *, where: Place, say: Callable[[str], None]) -> Outcome
         if recording is None:
             trouble = "nothing was recorded" if order.recorded else ""
             return Outcome(exit_code=_shell_code(exit_code), run_id=record.id, record=None, trouble=trouble)
-        return _close(program, recording, where, identity, exit_code)
+        return _close(order, program, recording, where, identity, exit_code)
 
 
 def _describe(order: Order, where: Place, identity: Identity) -> tuple[RunRecord, dict[str, Any]]:
@@ -307,10 +307,18 @@ def _same_file(one: int, other: int) -> bool:
 # -- the end
 
 
-def _close(program: Program, recording: Recording, where: Place, identity: Identity, exit_code: int) -> Outcome:
+def _close(
+    order: Order, program: Program, recording: Recording, where: Place, identity: Identity, exit_code: int
+) -> Outcome:
     status, reason = _verdict(program, exit_code)
     _tell_dropped(program, recording)
-    kept = recording.end(status, reason=reason, cost=program.usage)
+    seen = code_at_end(
+        where,
+        named=order.argv,
+        modules=[path for process in read_observed(recording.folder) for path in process.get("local_modules", ())],
+        started_at=recording.started_at,
+    )
+    kept = recording.end(status, reason=reason, cost=program.usage, code=seen)
     code = _shell_code(exit_code)
     trouble = "" if kept else f"its end is not on disk: {recording.journal.last_error}"
     if where.repository is None or recording.folder.parent.parent != where.home:

@@ -288,6 +288,7 @@ def _code_facts(run: RunEvidence) -> dict[str, Any]:
         "changes": list(run.code.get("changes") or ())[:_FILES_AT_MOST],
         "commit": run.code.get("commit"),
         "dirty": run.code.get("dirty"),
+        "edited": list(run.code.get("edited") or ())[:_FILES_AT_MOST],
         "here": run.commit_tree is not None,
         "tree": run.commit_tree,
     }
@@ -295,6 +296,10 @@ def _code_facts(run: RunEvidence) -> dict[str, Any]:
 
 def _code_findings(claim: Claim, run: RunEvidence) -> list[_Finding]:
     fault = _code_fault(claim, run)
+    edited = [str(path) for path in run.code.get("edited") or ()]
+    if fault is None and edited:
+        why = f"{', '.join(edited[:_FILES_AT_MOST])} changed while it ran; what was read before is as committed"
+        return [_Finding(Verdict.WARN, why, "run it in a work tree of its own: `git worktree add`")]
     if fault is None:
         return [_Finding(Verdict.PASS, f"it ran the code of commit {str(run.code['commit'])[:12]}, unchanged")]
     why, repair = fault

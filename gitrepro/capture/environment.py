@@ -349,7 +349,8 @@ def local_modules(root: str) -> list[str]:
 
 def _inside(file: str, base: str, prefixes: Iterable[str]) -> str:
     """The path of `file` under `base`, or nothing when it is not the program's own."""
-    if not file.startswith(base.rstrip(os.sep) + os.sep) or not os.path.isfile(file):
+    # A module inside a zip file is no file; one that was removed since it was imported was.
+    if not file.startswith(base.rstrip(os.sep) + os.sep) or not os.path.isdir(os.path.dirname(file)):
         return ""
     nested = [prefix for prefix in prefixes if prefix.startswith(base.rstrip(os.sep) + os.sep)]
     relative = os.path.relpath(file, base)

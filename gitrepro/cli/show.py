@@ -201,8 +201,9 @@ def _code(record: RunRecord) -> list[tuple[str, str]]:
     if not code.get("commit"):
         return [("commit", code.get("trouble") or "none yet: HEAD has no commit")]
     rows = [("commit", f"{code['commit']}  {code.get('branch') or 'detached HEAD'}")]
+    edited = [("edited", f"{path}  while it ran") for path in _list(code.get("edited"))[:_LISTED_AT_MOST]]
     if not code.get("dirty"):
-        return [*rows, ("state", "clean")]
+        return [*rows, ("state", "clean"), *edited]
     changes = [str(change) for change in _list(code.get("changes"))]
     rows.append(("state", f"{code.get('changes_count', len(changes))} uncommitted changes"))
     rows += [("", text) for text in changes[:_LISTED_AT_MOST]]
@@ -210,7 +211,7 @@ def _code(record: RunRecord) -> list[tuple[str, str]]:
         rows.append(("snapshot", str(code["snapshot"])))
     left_out = [item for item in _list(code.get("left_out")) if isinstance(item, dict)]
     rows += [("left out", f"{item.get('path')}: {item.get('why')}") for item in left_out[:_LISTED_AT_MOST]]
-    return rows
+    return rows + edited
 
 
 def _seeds(record: RunRecord) -> list[tuple[str, str]]:

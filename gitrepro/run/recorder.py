@@ -24,7 +24,7 @@ from .outcome import END_STATES, Reason, outcome_of
 from .place import Place
 from .recording import Recording
 from .signals import preemptable
-from .start import join_parent, rejoin, start, warn
+from .start import code_at_end, join_parent, rejoin, start, warn
 from .summary import Summary
 from .values import check_metric, check_step, check_values, detached, number, on_device
 from .wish import Wish
@@ -111,11 +111,10 @@ class _Keeper:
         self._where = where
         self._identity = identity
 
-    def code_at_end(self) -> dict[str, Any]:
+    def code_at_end(self, recording: Recording) -> dict[str, Any]:
         repository = self._where.repository
-        if repository is None or repository.work_tree is None:
-            return {}
-        return {"code": {"modules": environment.local_modules(str(repository.work_tree))}}
+        modules = environment.local_modules(str(repository.work_tree)) if repository else []
+        return {"code": code_at_end(self._where, named=sys.argv, modules=modules, started_at=recording.started_at)}
 
     def commit(self, recording: Recording, name: str) -> None:
         """Put the run on the ref; where that fails, say how to do it later."""
@@ -367,7 +366,7 @@ class Run:
             if self._worker:
                 kept = recording.leave()
             else:
-                kept = recording.end(status, reason=reason, **generators, **self._closing_facts())
+                kept = recording.end(status, reason=reason, **generators, **self._closing_facts(recording))
             if not kept:
                 warn(f"the end of run {self.name} is not on disk: {recording.journal.last_error}")
             if self._keeper:
@@ -388,8 +387,8 @@ class Run:
             many = "1 value" if count == 1 else f"{count} values"
             recording.event("lost", kind="rejected", what=f"metric {name}: {many}", why=why)
 
-    def _closing_facts(self) -> dict[str, Any]:
-        seen = self._keeper.code_at_end() if self._keeper else {}
+    def _closing_facts(self, recording: Recording) -> dict[str, Any]:
+        seen = self._keeper.code_at_end(recording) if self._keeper else {}
         return {"cost": hardware.usage(), "frameworks": environment.frameworks(), **seen}
 
     def _after_the_end(self, _values: Mapping[str, Any], _step: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import sys
 import time
@@ -192,6 +193,22 @@ def capture_code(where: Place, *, named: Iterable[str], identity: Identity) -> d
         return {"commit": None, "dirty": None, "snapshot": None, "tree": None, "trouble": str(error)}
     code = worktree.document(state, taken)
     return {**code, "left_out": code["left_out"][:_LEFT_OUT_AT_MOST], "left_out_count": len(code["left_out"])}
+
+
+def code_at_end(where: Place, *, named: Iterable[str], modules: Iterable[str], started_at: str) -> dict[str, Any]:
+    """What the `code` field says of the end: modules that were imported, and which of the code is not as it was.
+
+    Args:
+        named: words of the command line; those that name source or config files count as code.
+        modules: files that Python imported, from the top of the work tree.
+        started_at: the time the code was looked at first.
+    """
+    if where.repository is None or where.repository.work_tree is None:
+        return {}
+    imported = sorted(set(modules))
+    files = {*imported, *filter(worktree.is_code, _relative(where, named))}
+    moment = datetime.datetime.fromisoformat(started_at).timestamp()
+    return {"edited": worktree.edited_since(where.repository.work_tree, files, moment), "modules": imported}
 
 
 def _relative(where: Place, named: Iterable[str]) -> list[str]:

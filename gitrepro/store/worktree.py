@@ -150,9 +150,28 @@ def _plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
+def is_code(path: str) -> bool:
+    """Whether a file of this name is source or configuration."""
+    return PurePosixPath(path).suffix.lower() in SOURCE_SUFFIXES | CONFIG_SUFFIXES
+
+
+def edited_since(work_tree: Path, paths: Iterable[str], moment: float) -> list[str]:
+    """Which of these files were written after `moment`, a Unix time, or are gone; at most 100, in order."""
+    found = []
+    for path in sorted(paths):
+        try:
+            edited = os.stat(work_tree / path).st_mtime > moment
+        except FileNotFoundError:
+            edited = True
+        except OSError:
+            continue
+        if edited:
+            found.append(path)
+    return found[:_LISTED_AT_MOST]
+
+
 def _is_code(path: str, named: set[str]) -> bool:
-    suffix = PurePosixPath(path).suffix.lower()
-    return suffix in SOURCE_SUFFIXES or suffix in CONFIG_SUFFIXES or path in named or PurePosixPath(path).name in named
+    return is_code(path) or path in named or PurePosixPath(path).name in named
 
 
 def snapshot(

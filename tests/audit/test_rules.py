@@ -279,6 +279,13 @@ def test_at_most_ten_changed_files_are_named() -> None:
     assert "f10.py" not in found.why
 
 
+def test_code_that_changed_while_it_ran_is_a_warning() -> None:
+    found = check("code", run(code=code(edited=["model.py"])))
+
+    assert found.verdict == "WARN"
+    assert "model.py changed while it ran" in found.why
+
+
 def test_a_commit_that_is_not_here_fails() -> None:
     assert verdict("code", run(of={"commit_tree": None})) == "FAIL"
 
