@@ -8,7 +8,7 @@ what belongs to this run and this machine alone is in `host()`.
 """
 
 # pathlib is an import that the program would pay for.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH118, PTH206, PTH208
+# ruff: noqa: PTH110, PTH112, PTH118, PTH120, PTH206, PTH208
 from __future__ import annotations
 
 import os
