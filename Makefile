@@ -1,7 +1,7 @@
 # Every target sets itself up: a virtual environment in .venv, filled anew only when what it is made from changed.
 #
 #   make test PYTHON=python3.12       the interpreter to build .venv with, the first time
-#   make test ARGS='-k journal -x'    more arguments for pytest
+#   make test ARGS='-k journal -x'      more arguments for pytest, the torture or the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,10 +30,10 @@ test: $(READY)  ## the tests, without the full torture counts (at most 20 minute
 
 torture: $(READY)  ## the full torture counts, in slices that can be resumed
 	@sh tests/setup_tools.sh
-	@$(RUN) -m tests.torture --all
+	@$(RUN) -m tests.torture --all $(ARGS)
 
 bench: $(READY)  ## every budget beside its floor; writes benchmarks/results/
-	@$(RUN) -m benchmarks.run
+	@$(RUN) -m benchmarks.run $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(RUN) -m ruff check --quiet .
