@@ -1,7 +1,7 @@
 # Every target sets itself up: a virtual environment in .venv, filled anew only when what it is made from changed.
 #
 #   make test PYTHON=python3.12       the interpreter to build .venv with, the first time
-#   make test ARGS='-k journal -x'      more arguments for pytest, the torture or the benchmarks
+#   make test ARGS='-k journal -x'   more arguments for pytest, the torture or the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
