@@ -164,6 +164,7 @@ class Program:
         self._root = root
         self._recording = recording
         self._signals: list[int] = []
+        self._pending: list[int] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._streams: list[Stream] = []
         self.usage: dict[str, Any] = {}
@@ -191,7 +192,7 @@ class Program:
             self._start()
         except OSError as error:
             raise self._unstartable(error) from error
-        for number in self._signals:
+        for number in self._pending:
             self._pass_on(number)
         return self._wait()
 
@@ -226,17 +227,18 @@ class Program:
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
-        if self._child is not None:
+        if self._child is None:
+            self._pending.append(number)
+        else:
             self._pass_on(number)
 
     def _pass_on(self, number: int) -> None:
         # A terminal sends Ctrl-C to the whole foreground group; sent again, it would be a second one.
         if self._child is None or (number == signal.SIGINT and _in_foreground()):
             return
-        try:
-            self._child.send_signal(number)
-        except ProcessLookupError:
-            pass
+        # Not `send_signal`: it would collect a child that has just ended, and what it cost with it.
+        if self._child.returncode is None:
+            os.kill(self._child.pid, number)
 
     def _resized(self, _number: int, _frame: FrameType | None) -> None:
         for stream in self._streams:

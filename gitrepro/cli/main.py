@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
 import click
 
@@ -137,7 +137,18 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         _fail(_as_storage(error), arguments)
     except Exception as error:  # noqa: BLE001 - a fault of ours: said in words, and never shown as an answer
+        if _was_interrupted(error):
+            _interrupted()
         _fail(_as_fault(error), arguments)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C lies behind an error: inside a class body or an import Python wraps it into another."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _open_standard_streams() -> None:
@@ -164,7 +175,7 @@ def _show_warnings_as_notes() -> None:
     warnings.showwarning = show
 
 
-def _interrupted() -> None:
+def _interrupted() -> NoReturn:
     try:
         sys.stderr.write("interrupted; run it again to go on\n")
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - half a line of data helps nobody

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -220,6 +221,26 @@ def test_two_recoveries_at_once_recover_each_run_once(repo, cli):
 
     assert [child.returncode for child in together] == [0, 0, 0], told
     assert sorted(run["id"] for run in json.loads(cli("ls", "--json", cwd=repo).stdout)) == sorted(expected)
+
+
+def test_ctrl_c_that_python_wrapped_into_another_error_is_still_ctrl_c(tmp_path):
+    program = """
+        import sys, gitrepro.cli.main as cli
+
+        class Interrupts:
+            def __set_name__(self, owner, name):
+                raise KeyboardInterrupt
+
+        def load(*args, **options):
+            class Library:
+                attribute = Interrupts()
+
+        cli.gitrepro.main = load
+        cli.main([])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (130, "interrupted; run it again to go on\n")
 
 
 @pytest.mark.parametrize("command", ["ls", "recover"])
