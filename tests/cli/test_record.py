@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from gitrepro.launch import Order, Program
+
 PYTHON = sys.executable
 
 
@@ -176,12 +178,14 @@ def test_a_signal_is_passed_on_and_the_program_may_clean_up(cli, repo, number, s
     assert shown(cli, repo)["status"] == status
 
 
-def test_a_signal_that_comes_as_the_program_starts_is_passed_on_once(cli, repo):
-    """The program sends it itself: to the recorder that has only just started it."""
-    script = "trap 'exit 9' TERM; kill -TERM $PPID; while :; do sleep 0.02; done"
-    for _ in range(12):
-        assert cli("record", "--", "sh", "-c", script, cwd=repo).returncode == 9
-        assert shown(cli, repo)["status"] == "preempted"
+def test_a_signal_that_comes_when_the_program_has_just_ended_does_not_take_its_exit_code(tmp_path):
+    program = Program(Order(argv=("sh", "-c", "exit 9"), environ=dict(os.environ)), None, root=tmp_path)
+    program._start()
+    os.waitid(os.P_PID, program._child.pid, os.WEXITED | os.WNOWAIT)
+    program._arrived(signal.SIGTERM, None)
+
+    assert program._wait() == 9
+    assert program.usage["peak_memory_bytes"] > 0
 
 
 def test_a_program_that_goes_in_good_order_when_it_must_was_preempted(cli, repo):
