@@ -157,7 +157,8 @@ class BlobStore:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise BlobMissing(
-                f"blob {digest[:15]} is not in {self.root}", do="`gitrepro pull` fetches what a remote has"
+                f"blob {digest[:15]} is not in {self.root}",
+                do="copy it from the clone that recorded the run, from its .git/gitrepro/store",
             ) from error
         except OSError as error:
             raise self._quarantine(path, digest) from error
