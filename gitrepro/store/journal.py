@@ -9,17 +9,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
 from zlib import crc32
 
-from ..errors import TooNew, UsageError
+from ..errors import UsageError
 from . import fs
 
 MAGIC: Final = b"gRj1"
@@ -29,50 +27,28 @@ SPOOL_BYTES: Final = 64 << 20
 
 # A frame: magic, length of the body, checksum of these eight bytes; the body: sequence, kind, content;
 # checksum of all before it. The first checksum keeps a reader from trusting a flipped length.
-_HEAD_BYTES: Final = 12
-_BODY_AT_LEAST: Final = 9
-_CRC_BYTES: Final = 4
-_HEADER, _SHAPE, _VALUES, _EVENT = b"H", b"S", b"V", b"J"
+HEAD_BYTES: Final = 12
+BODY_AT_LEAST: Final = 9
+CRC_BYTES: Final = 4
+HEADER, SHAPE, VALUES, EVENT = b"H", b"S", b"V", b"J"
 _CODES: Final = {float: "d", int: "q"}
 NO_PLACE: Final = 2**64 - 1  # frames that describe the file rather than the run have no place in line
-_ROW: Final = "<QcIdq"  # sequence, kind, shape, time, step; one code for each value follows
-_FILE_NAME = re.compile(r"journal\.rank-(\d+)\.(\d+)\.(\d+)")
+ROW: Final = "<QcIdq"  # sequence, kind, shape, time, step; one code for each value follows
+_BESIDE: Final = 1 << 32  # no process has so high a number: the second journal of one stands beside the first
 
 Number = int | float
 _Shape = tuple[bytes, Callable[..., bytes], int]  # head of the frame, packer, shape number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One `log()` call: its place in the journal, its step, seconds since the run began, and the values."""
-
-    seq: int
-    step: int
-    time_seconds: float
-    values: dict[str, Number]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
-    """What one process wrote: its header, its rows and events in order, and what was found damaged."""
-
-    header: dict[str, Any]
-    rows: list[Row]
-    events: list[dict[str, Any]]
-    torn_bytes: int = 0
-    damaged_bytes: int = 0
-    missing_frames: int = 0
-
-
 def _head(length: int) -> bytes:
     head = MAGIC + length.to_bytes(4, "little")
-    return head + crc32(head).to_bytes(_CRC_BYTES, "little")
+    return head + crc32(head).to_bytes(CRC_BYTES, "little")
 
 
 def _frame(sequence: int, content: bytes) -> bytes:
     body = sequence.to_bytes(8, "little") + content
     frame = _head(len(body)) + body
-    return frame + crc32(frame).to_bytes(_CRC_BYTES, "little")
+    return frame + crc32(frame).to_bytes(CRC_BYTES, "little")
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
@@ -94,6 +70,7 @@ class JournalWriter:
         rank: 0 for the first process of a run.
         clock: seconds, monotonic; `time_seconds` of a row is measured from `origin`.
         origin: what `clock` said when the run began.
+        source: who the values come from, if not from this process; such a journal is its second one.
         check_name: is asked once about each metric name, and raises when it cannot be kept.
     """
 
@@ -105,6 +82,7 @@ class JournalWriter:
         rank: int = 0,
         clock: Callable[[], float] = time.monotonic,
         origin: float | None = None,
+        source: str = "",
         check_name: Callable[[str], object] = str,
     ) -> None:
         self._folder = folder
@@ -127,6 +105,10 @@ class JournalWriter:
         self.dropped = 0
         self.last_error: OSError | None = None
         self._header = {"format": FORMAT, "run": run_id, "rank": rank, "pid": self._pid}
+        self._writer = self._pid
+        if source:
+            self._header["source"] = source
+            self._writer += _BESIDE
         self._open_segment()
 
     @property
@@ -176,7 +158,7 @@ class JournalWriter:
         """Append one JSON document with a time: a changed config, a summary, the end of the run."""
         with self._lock:
             document = {"time_seconds": self._clock() - self._origin, **document}
-            self._append(self._next_frame(_EVENT + _json(document)))
+            self._append(self._next_frame(EVENT + _json(document)))
 
     def sync(self) -> bool:
         """Bring everything to the disk; say whether it is there.
@@ -230,8 +212,8 @@ class JournalWriter:
         number = len(self._shapes)
         codes = "".join(code for _, code in columns)
         self._append(self._next_frame(_shape_payload(number, columns)))
-        head = _head(struct.calcsize(_ROW + codes))
-        shape = (head, struct.Struct(f"<{_HEAD_BYTES}s{_ROW[1:]}{codes}").pack, number)
+        head = _head(struct.calcsize(ROW + codes))
+        shape = (head, struct.Struct(f"<{HEAD_BYTES}s{ROW[1:]}{codes}").pack, number)
         self._shapes[key] = shape
         self._shape_payloads.append(_shape_payload(number, columns))
         return shape
@@ -305,10 +287,10 @@ class JournalWriter:
             self.last_error = error
 
     def _open_segment(self) -> None:
-        path = self._folder / f"journal.rank-{self._rank}.{self._pid}.{self._segment}"
+        path = self._folder / f"journal.rank-{self._rank}.{self._writer}.{self._segment}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         # Each segment stands alone: a header, and every shape again.
-        payloads = [_HEADER + _json({**self._header, "segment": self._segment}), *self._shape_payloads]
+        payloads = [HEADER + _json({**self._header, "segment": self._segment}), *self._shape_payloads]
         head = b"".join(_frame(NO_PLACE, payload) for payload in payloads)
         try:
             fs.write_all(fd, head)
@@ -327,137 +309,4 @@ def _columns(values: Mapping[str, Number]) -> list[tuple[str, str]]:
 
 
 def _shape_payload(number: int, columns: list[tuple[str, str]]) -> bytes:
-    return _SHAPE + number.to_bytes(4, "little") + json.dumps(columns).encode("ascii")
-
-
-def read(folder: Path) -> list[Journal]:
-    """Every journal of a live directory, one for each process that wrote, by rank and process id.
-
-    Raises:
-        TooNew: one was written by a newer gitrepro; nothing of it is touched.
-    """
-    found: dict[tuple[int, int], list[tuple[int, Path]]] = {}
-    for path in folder.glob("journal.rank-*.*.*"):
-        if name := _FILE_NAME.fullmatch(path.name):
-            found.setdefault((int(name[1]), int(name[2])), []).append((int(name[3]), path))
-    return [
-        parse([path.read_bytes() for _, path in sorted(segments)], source=str(segments[0][1]))
-        for _, segments in sorted(found.items())
-    ]
-
-
-def parse(segments: list[bytes], *, source: str = "journal") -> Journal:
-    """One process's journal from the bytes of its segments, in order.
-
-    Whole frames are kept wherever they stand. A tail without a whole frame behind it is `torn_bytes`: the write
-    that a kill cut short. Anything unreadable before a whole frame is `damaged_bytes`.
-
-    Raises:
-        TooNew: the header names a newer format.
-    """
-    reading = _Reading(source=source)
-    for data in segments:
-        reading.take(data)
-    return reading.journal()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Reading:
-    source: str
-    header: dict[str, Any] = field(default_factory=dict)
-    shapes: dict[int, tuple[struct.Struct, list[str]]] = field(default_factory=dict)
-    rows: dict[int, Row] = field(default_factory=dict)
-    events: dict[int, dict[str, Any]] = field(default_factory=dict)
-    places: set[int] = field(default_factory=set)
-    torn_bytes: int = 0
-    damaged_bytes: int = 0
-
-    def take(self, data: bytes) -> None:
-        position = 0
-        while position < len(data):
-            end = _whole_frame(data, position)
-            if end is None:
-                found = _next_whole_frame(data, position + 1)
-                if found is None:
-                    self.torn_bytes += len(data) - position
-                    return
-                self.damaged_bytes += found - position
-                position = found
-                continue
-            self._frame(data[position + _HEAD_BYTES : end - _CRC_BYTES])
-            position = end
-
-    def _frame(self, body: bytes) -> None:
-        sequence = int.from_bytes(body[:8], "little")
-        try:
-            self._meaning(sequence, body)
-        except (ValueError, KeyError, TypeError, struct.error):
-            # Both checksums held and the content does not parse: not written by this program.
-            self.damaged_bytes += len(body)
-            return
-        if sequence != NO_PLACE:
-            self.places.add(sequence)
-
-    def _meaning(self, sequence: int, body: bytes) -> None:
-        kind, content = body[8:9], body[9:]
-        if kind == _VALUES:
-            layout, names = self.shapes[int.from_bytes(content[:4], "little")]
-            _, _, _, time_seconds, step, *numbers = layout.unpack(body)
-            values = dict(zip(names, numbers, strict=True))
-            self.rows[sequence] = Row(seq=sequence, step=step, time_seconds=time_seconds, values=values)
-        elif kind == _SHAPE:
-            columns = json.loads(content[4:])
-            layout = struct.Struct(_ROW + "".join(code for _, code in columns))
-            self.shapes[int.from_bytes(content[:4], "little")] = (layout, [name for name, _ in columns])
-        elif kind == _EVENT:
-            self.events[sequence] = dict(json.loads(content))
-        elif kind == _HEADER:
-            self._read_header(dict(json.loads(content)))
-        else:
-            raise ValueError(f"unknown kind {kind!r}")
-
-    def _read_header(self, header: dict[str, Any]) -> None:
-        if header["format"] > FORMAT:
-            raise TooNew(
-                f"{self.source} has journal format {header['format']}",
-                why=f"this gitrepro reads format {FORMAT}",
-                do="upgrade gitrepro, then run `gitrepro recover`; the journal is left as it is",
-            )
-        self.header = self.header or header
-
-    def journal(self) -> Journal:
-        for event in self.events.values():
-            if event.get("op") == "late" and (row := self.rows.get(event.get("row", -1))):
-                row.values.update(event.get("values", {}))
-        return Journal(
-            header=self.header,
-            rows=[self.rows[sequence] for sequence in sorted(self.rows)],
-            events=[self.events[sequence] for sequence in sorted(self.events)],
-            torn_bytes=self.torn_bytes,
-            damaged_bytes=self.damaged_bytes,
-            missing_frames=max(self.places, default=-1) + 1 - len(self.places),
-        )
-
-
-def _whole_frame(data: bytes, position: int) -> int | None:
-    """The end of the whole frame at `position`, or None."""
-    body = position + _HEAD_BYTES
-    if body > len(data) or not data.startswith(MAGIC, position):
-        return None
-    length = int.from_bytes(data[position + 4 : position + 8], "little")
-    end = body + length + _CRC_BYTES
-    if not _BODY_AT_LEAST <= length <= MAX_BODY_BYTES or end > len(data):
-        return None
-    if crc32(data[position : position + 8]) != int.from_bytes(data[position + 8 : body], "little"):
-        return None
-    if crc32(data[position : end - 4]) != int.from_bytes(data[end - 4 : end], "little"):
-        return None
-    return end
-
-
-def _next_whole_frame(data: bytes, position: int) -> int | None:
-    while (position := data.find(MAGIC, position)) >= 0:
-        if _whole_frame(data, position) is not None:
-            return position
-        position += 1
-    return None
+    return SHAPE + number.to_bytes(4, "little") + json.dumps(columns).encode("ascii")

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Final, final
+from typing import IO, BinaryIO, Final, final
 
 from ..errors import BlobMissing, Damaged, UsageError
 from . import fs
@@ -61,15 +61,21 @@ class BlobStore:
 
     def put_file(self, source: Path) -> tuple[str, int]:
         """Keep a copy of the file `source`; return its name and its size in bytes. Hashed while it is copied."""
+        with fs.explained(f"cannot keep {source} in {self.root}"), open(source, "rb") as reader:
+            return self.put_stream(reader)
+
+    def put_stream(self, reader: IO[bytes]) -> tuple[str, int]:
+        """Keep what `reader` has from its beginning; return its name and its size in bytes."""
         import blake3
 
         hasher, size = blake3.blake3(), 0
-        with fs.explained(f"cannot keep {source} in {self.root}"):
+        reader.seek(0)
+        with fs.explained(f"cannot keep a blob in {self.root}"):
             incoming = self.root / "incoming"
             fs.make_directories(incoming)
             temporary = fs.temporary_name(incoming / "blob")
             try:
-                with open(source, "rb") as reader, open(temporary, "xb") as writer:
+                with open(temporary, "xb") as writer:
                     while chunk := reader.read(_CHUNK_BYTES):
                         hasher.update(chunk)
                         writer.write(chunk)

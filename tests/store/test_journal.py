@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitrepro.errors import TooNew, UsageError
-from gitrepro.store.journal import MAGIC, JournalWriter, parse, read
+from gitrepro.store.journal import MAGIC, JournalWriter
+from gitrepro.store.journal_reader import parse, read
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-(2**63), 2**63 - 1)
 

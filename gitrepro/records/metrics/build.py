@@ -1,24 +1,18 @@
-"""Collecting points, and laying them out in files."""
+"""Collecting points in memory, on their way into a table."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...errors import UsageError
-from .decode import MAX_CELLS, MAX_ROWS
-from .encode import encode
-from .frame import INT64, RESERVED, Frame, Sparse, check_name, check_value, from_array, sparse
-
-# One wide part up to here; beyond it, empty cells cost more to hold than the parts cost to join.
-_WIDE_KEYS = 200
-_WIDE_CELLS = 10**8
-_PART_KEYS = 500
-_SMALL_GROUP_KEYS = 20
+from .batch import Batch
+from .decode import MAX_ROWS
+from .frame import INT64, Frame, check_name, check_value, from_array, inexact, sparse
+from .layout import layout_of_frame
+from .write import TableWriter
 
 
 class _Column:
@@ -37,11 +31,25 @@ class _Column:
             if isinstance(value, int):
                 self.values.append(value)
                 return
-            self.inexact = sum(int(float(whole)) != whole for whole in self.values)
-            self.values = array("d", self.values)
+            self._make_real()
         elif isinstance(value, int):
-            self.inexact += int(float(value)) != value
+            self.inexact += inexact((value,))
         self.values.append(value)
+
+    def extend(self, rows: Iterable[int], values: Iterable[int | float], code: str) -> None:
+        """Many at once; `code` is `q` where all of them are whole, else `d`."""
+        self.rows.extend(rows)
+        if code == "d" and self.values.typecode == "q":
+            self._make_real()
+        elif code == "q" and self.values.typecode == "d":
+            whole = array("q", map(int, values))
+            self.inexact += inexact(whole)
+            values = map(float, whole)
+        self.values.extend(values)
+
+    def _make_real(self) -> None:
+        self.inexact = inexact(self.values)
+        self.values = array("d", self.values)
 
 
 class TableBuilder:
@@ -83,6 +91,22 @@ class TableBuilder:
             if column is None:
                 column = columns[name] = _Column()
             column.put(row, value)
+
+    def extend(self, batch: Batch, *, seq: int) -> None:
+        """Add rows that come after all others; the first has the place `seq`, the others follow it.
+
+        The numbers of a batch are of the types it says, and its names are good: a layout has been made of them.
+        """
+        row, count = len(self._seqs), len(batch)
+        self._seqs.extend(range(seq, seq + count))
+        self._steps.extend(batch.steps)
+        self._times.extend(batch.times)
+        self._top = seq + count - 1
+        for name, code, values in zip(batch.names, batch.codes, batch.columns, strict=True):
+            column = self._columns.get(name)
+            if column is None:
+                column = self._columns[name] = _Column()
+            column.extend(range(row, row + count), values, code)
 
     def _row(self, seq: int, step: int, time_seconds: float) -> int:
         for what, number in (("seq", seq), ("step", step)):
@@ -134,16 +158,13 @@ class TableBuilder:
         """
         if not self._seqs:
             return {}
-        frame = self._frame()
-        parts = _partition(frame)
-        files = {}
-        for part, names in enumerate(parts):
-            name = file_name(stem, rank=rank, part=part if len(parts) > 1 else None)
-            place = {"gitrepro.rank": str(rank), "gitrepro.part": str(part), "gitrepro.parts": str(len(parts))}
-            files[name] = encode(frame if len(parts) == 1 else _part_of(frame, names, first=part == 0), place)
-        return files
+        frame = self.frame()
+        with TableWriter(layout_of_frame(frame), rank=rank, stem=stem) as writer:
+            writer.take(frame)
+            return {table.name: table.read() for table in writer.tables()}
 
-    def _frame(self) -> Frame:
+    def frame(self) -> Frame:
+        """What was collected, in the order of `_seq`; the rows count from 0."""
         import numpy as np
 
         seqs = np.array(self._seqs, dtype=np.int64)
@@ -159,79 +180,5 @@ class TableBuilder:
             steps=np.array(self._steps, dtype=np.int64)[order],
             times=np.array(self._times, dtype=np.float64)[order],
             columns=columns,
+            inexact=self.inexact,
         )
-
-
-def _partition(frame: Frame) -> list[list[str]]:
-    """The names in each part: one part while the table is small, else one for each group of keys logged together."""
-    names = list(frame.columns)
-    if len(names) <= _WIDE_KEYS and len(names) * len(frame.seqs) <= _WIDE_CELLS:
-        return [names]
-    parts: list[list[str]] = []
-    shared: dict[int, list[str]] = {}
-    held: dict[int, int] = {}
-    for group in _groups(frame):
-        rows = len(frame.columns[group[0]].rows)
-        scale = rows.bit_length()
-        if len(group) >= _SMALL_GROUP_KEYS:
-            parts.append(group)
-            continue
-        # Groups of a few keys share a part with others that were logged about as often, or each would be a file.
-        part = shared.get(scale)
-        keys = len(part or ()) + len(group)
-        if part is None or keys > _WIDE_KEYS or (held[scale] + rows) * keys > _WIDE_CELLS:
-            part, held[scale] = [], 0
-            shared[scale] = part
-            parts.append(part)
-        part.extend(group)
-        held[scale] += rows
-    return [sorted(part) for part in parts]
-
-
-def _groups(frame: Frame) -> Iterator[list[str]]:
-    """Keys logged in exactly the same rows, cut to what a part may hold, in the order of their first name."""
-    together: dict[bytes, list[str]] = {}
-    for name, column in frame.columns.items():
-        together.setdefault(hashlib.sha256(column.rows.tobytes()).digest(), []).append(name)
-    for names in together.values():
-        rows = len(frame.columns[names[0]].rows)
-        size = max(1, min(_PART_KEYS, MAX_CELLS // rows - len(RESERVED)))
-        yield from (names[start : start + size] for start in range(0, len(names), size))
-
-
-def _part_of(frame: Frame, names: Sequence[str], *, first: bool) -> Frame:
-    """The rows in which one of `names` was logged; the first part also keeps the rows in which nothing was."""
-    import numpy as np
-
-    used = np.zeros(len(frame.seqs), dtype=np.bool_)
-    for name in frame.columns if first else ():
-        used[frame.columns[name].rows] = True
-    used = ~used if first else used
-    for name in names:
-        used[frame.columns[name].rows] = True
-    place = np.cumsum(used) - 1
-    columns = {name: frame.columns[name] for name in names}
-    return Frame(
-        seqs=frame.seqs[used],
-        steps=frame.steps[used],
-        times=frame.times[used],
-        columns={name: Sparse(rows=place[column.rows], values=column.values) for name, column in columns.items()},
-    )
-
-
-def file_name(stem: str, *, rank: int, part: int | None) -> str:
-    """`metrics.parquet`, `metrics.rank-1.parquet`, `metrics.part-0.parquet`, `metrics.rank-1.part-0.parquet`."""
-    of_rank = f".rank-{rank}" if rank else ""
-    of_part = "" if part is None else f".part-{part}"
-    return f"{stem}{of_rank}{of_part}.parquet"
-
-
-def by_rank(names: Iterable[str], *, stem: str = "metrics") -> dict[int, list[str]]:
-    """Sort the names of a run's files into the tables they form: rank to names; other files are passed over."""
-    pattern = re.compile(re.escape(stem) + r"(?:\.rank-([1-9][0-9]{0,8}))?(?:\.part-(?:0|[1-9][0-9]{0,8}))?\.parquet")
-    tables: dict[int, list[str]] = {}
-    for name in sorted(names):
-        match = pattern.fullmatch(name)
-        if match:
-            tables.setdefault(int(match[1] or 0), []).append(name)
-    return dict(sorted(tables.items()))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
-from .frame import RESERVED, Frame, dense
+from .frame import RESERVED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,21 +24,17 @@ _CHECKSUM_KEY = b"gitrepro.crc32\x18\x08"
 # Half of what the reader allows.
 _FOOTER_BYTES = 1 << 19
 _GROUP_CELLS = 1 << 22
+_TAIL_BYTES = 2 << 20
+_PIECE_BYTES = 1 << 20
 
 
-def encode(frame: Frame, metadata: Mapping[str, str]) -> bytes:
-    """One file: the reserved columns, then the metrics; `metadata` beside the format version."""
+def schema_of(names: Iterable[str], real: Container[str]) -> Any:
+    """The columns of a table: the reserved ones, then metrics, float64 where `real` has the name, else int64."""
     import pyarrow as pa
 
     fixed = [(name, dtype, False) for name, dtype in zip(RESERVED, (pa.int64(), pa.int64(), pa.float64()), strict=True)]
-    logged = [(name, _arrow_type(column.values), True) for name, column in frame.columns.items()]
-    schema = pa.schema([pa.field(name, dtype, nullable=gaps) for name, dtype, gaps in [*fixed, *logged]])
-    batch_rows = _rows_per_group(schema.names, len(frame.seqs))
-    batches = (
-        _batch(frame, start, min(start + batch_rows, len(frame.seqs)), schema)
-        for start in range(0, len(frame.seqs), batch_rows)
-    )
-    return write_parquet(batches, schema, metadata)
+    logged = [(name, pa.float64() if name in real else pa.int64(), True) for name in names]
+    return pa.schema([pa.field(name, dtype, nullable=gaps) for name, dtype, gaps in [*fixed, *logged]])
 
 
 def _arrow_type(values: Numbers) -> Any:
@@ -44,19 +43,11 @@ def _arrow_type(values: Numbers) -> Any:
     return pa.int64() if values.dtype.kind == "i" else pa.float64()
 
 
-def _rows_per_group(names: Sequence[str], rows: int) -> int:
+def rows_per_group(names: Sequence[str], rows: int) -> int:
     """Groups small enough to build in little memory, and few enough that the footer stays under its limit."""
     footer_bytes_per_group = sum(128 + len(name.encode()) for name in names)
     most_groups = max(1, _FOOTER_BYTES // footer_bytes_per_group)
     return max(_GROUP_CELLS // len(names), -(-rows // most_groups))
-
-
-def _batch(frame: Frame, start: int, stop: int, schema: Any) -> Any:
-    import pyarrow as pa
-
-    arrays = [arrow_array(numbers[start:stop]) for numbers in (frame.seqs, frame.steps, frame.times)]
-    arrays += [arrow_array(*dense(column, start, stop)) for column in frame.columns.values()]
-    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def arrow_array(values: Numbers, logged: NDArray[np.bool_] | None = None) -> Any:
@@ -72,11 +63,24 @@ def arrow_array(values: Numbers, logged: NDArray[np.bool_] | None = None) -> Any
 
 
 def write_parquet(tables: Iterable[Any], schema: Any, metadata: Mapping[str, str]) -> bytes:
-    """One row group a table. No statistics, no schema copy, no clock: equal tables are equal bytes."""
+    """A whole file in memory, one row group a table."""
+    sink = io.BytesIO()
+    with parquet_writer(sink, schema, metadata) as write:
+        for table in tables:
+            write(table)
+    seal(sink)
+    return sink.getvalue()
+
+
+@contextmanager
+def parquet_writer(sink: IO[bytes], schema: Any, metadata: Mapping[str, str]) -> Iterator[Callable[[Any], None]]:
+    """What writes one row group a table. No statistics, no schema copy, no clock: equal tables are equal bytes.
+
+    The checksum is still to be set: see `seal`.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
-    sink = pa.BufferOutputStream()
     encodings = {pa.int64(): "DELTA_BINARY_PACKED", pa.float64(): "BYTE_STREAM_SPLIT"}
     with parquet.ParquetWriter(
         sink,
@@ -91,13 +95,25 @@ def write_parquet(tables: Iterable[Any], schema: Any, metadata: Mapping[str, str
         write_page_checksum=True,
         store_schema=False,
     ) as writer:
-        for table in tables:
-            writer.write_table(table, row_group_size=max(1, table.num_rows))
+        yield lambda table: writer.write_table(table, row_group_size=max(1, table.num_rows))
         # Not through the schema: Arrow stores that only together with a copy of itself.
         writer.add_key_value_metadata({"gitrepro.format": FORMAT, **metadata, "gitrepro.crc32": NO_CHECKSUM.decode()})
-    data = bytes(sink.getvalue().to_pybytes())
-    place = checksum_place(data)
-    return b"".join((data[:place], checksum(data, place), data[place + len(NO_CHECKSUM) :]))
+
+
+def seal(file: IO[bytes]) -> int:
+    """Set the checksum of a file that `parquet_writer` wrote; return its size in bytes. It is read in pieces."""
+    size_bytes = file.seek(0, os.SEEK_END)
+    tail_bytes = min(size_bytes, _TAIL_BYTES)
+    file.seek(size_bytes - tail_bytes)
+    place = size_bytes - tail_bytes + checksum_place(file.read())
+    file.seek(0)
+    found = 0
+    while piece := file.read(_PIECE_BYTES):
+        found = zlib.crc32(piece, found)
+    file.seek(place)
+    file.write(b"%08x" % found)
+    file.seek(0)
+    return size_bytes
 
 
 def checksum_place(data: bytes, start: int = 0) -> int:

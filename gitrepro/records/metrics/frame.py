@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import UsageError
@@ -74,12 +74,21 @@ class Sparse:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """A table in the order of `_seq`; columns in the order of their names."""
+    """A table in the order of `_seq`; columns in the order of their names.
+
+    `inexact` has, for a column where integers stand beside floats, how many of them no float64 holds exactly.
+    """
 
     seqs: NDArray[np.int64]
     steps: NDArray[np.int64]
     times: NDArray[np.float64]
     columns: Mapping[str, Sparse]
+    inexact: Mapping[str, int] = field(default_factory=dict)
+
+
+def inexact(values: Iterable[int]) -> int:
+    """How many of these whole numbers no float64 holds exactly."""
+    return sum(int(float(value)) != value for value in values)
 
 
 def from_array(numbers: array[Any]) -> Numbers:

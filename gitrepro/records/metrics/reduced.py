@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from ...errors import Damaged, NotFound, UsageError
 from .decode import REDUCTION, decode, naming, numbers, require
 from .encode import arrow_array, write_parquet
-from .frame import name_problem
-from .table import MetricTable, read
+from .frame import Frame, name_problem
+from .table import read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _WHOLE = ("first_step", "last_step", "count", "nonfinite")
 _REAL = ("first_time_seconds", "last_time_seconds", "min", "max", "mean")
 _COLUMNS = ("metric", *_WHOLE, *_REAL)
+_AT_ONCE = 1 << 16
 _KINDS = ("string", *["int64"] * len(_WHOLE), *["double"] * len(_REAL))
 
 
@@ -83,35 +84,110 @@ def reduce(files: Mapping[str, bytes], *, points: int = 2000, stem: str = "metri
     if points < 1:
         raise UsageError(f"a reduction to {points} points", why="it takes at least one")
     table = read(files)
-    if not table.names:
-        return {}
-    rank = f".rank-{table.rank}" if table.rank else ""
-    return {f"{stem}{rank}.reduced.parquet": _encode(table, points)}
+    columns = {name: table.arrays(name) for name in table.names}
+    counts = {name: len(values) for name, (_, _, values) in columns.items()}
+    reducer = Reducer(counts, rows=table.num_rows, rank=table.rank, points=points, stem=stem)
+    for name, (steps, times, values) in columns.items():
+        reducer.put(name, steps, times, values)
+    return reducer.files()
 
 
-def _encode(table: MetricTable, points: int) -> bytes:
-    import numpy as np
-    import pyarrow as pa
+@final
+class Reducer:
+    """Reduces a table while its rows pass by; of each metric only the bucket at hand is held.
 
-    series = [_reduce_series(table, name, points) for name in table.names]
-    lengths = [len(columns["count"]) for columns in series]
-    arrays = [_strings(table.names, lengths)]
-    for name in _COLUMNS[1:]:
-        values = np.concatenate([columns[name] for columns in series])
-        finite = np.concatenate([columns["count"] > columns["nonfinite"] for columns in series])
-        arrays.append(arrow_array(values, finite if name in ("min", "max", "mean") else None))
-    fields = [
-        pa.field(name, array.type, nullable=name in ("min", "max", "mean"))
-        for name, array in zip(_COLUMNS, arrays, strict=True)
-    ]
-    metadata = {
-        "gitrepro.rank": str(table.rank),
-        "gitrepro.reduced": REDUCTION,
-        "gitrepro.points": str(points),
-        "gitrepro.rows": str(table.num_rows),
-    }
-    schema = pa.schema(fields)
-    return write_parquet([pa.Table.from_arrays(arrays, schema=schema)], schema, metadata)
+    Args:
+        counts: how many points each metric will have.
+        rows: how many rows the table has.
+        rank: the rank of the process.
+        points: the most buckets of one metric.
+        stem: the first word of the file's name.
+    """
+
+    def __init__(
+        self, counts: Mapping[str, int], *, rows: int, rank: int = 0, points: int = 2000, stem: str = "metrics"
+    ) -> None:
+        self._series = {name: _Series(count, points) for name, count in sorted(counts.items()) if count}
+        self._rows, self._rank, self._points, self._stem = rows, rank, points, stem
+
+    def take(self, frame: Frame) -> None:
+        """The next rows of the table."""
+        for name, column in frame.columns.items():
+            self.put(name, frame.steps[column.rows], frame.times[column.rows], column.values)
+
+    def put(self, name: str, steps: Numbers, times: Numbers, values: Numbers) -> None:
+        """The next points of one metric."""
+        self._series[name].put(steps, times, values)
+
+    def files(self) -> dict[str, bytes]:
+        """`metrics.reduced.parquet`, or `metrics.rank-N.reduced.parquet`; nothing when no metric was logged."""
+        if not self._series:
+            return {}
+        rank = f".rank-{self._rank}" if self._rank else ""
+        return {f"{self._stem}{rank}.reduced.parquet": self._encode()}
+
+    def _encode(self) -> bytes:
+        import numpy as np
+        import pyarrow as pa
+
+        series = [each.columns() for each in self._series.values()]
+        arrays = [_strings(list(self._series), [len(columns["count"]) for columns in series])]
+        for name in _COLUMNS[1:]:
+            values = np.concatenate([columns[name] for columns in series])
+            finite = np.concatenate([columns["count"] > columns["nonfinite"] for columns in series])
+            arrays.append(arrow_array(values, finite if name in ("min", "max", "mean") else None))
+        fields = [
+            pa.field(name, array.type, nullable=name in ("min", "max", "mean"))
+            for name, array in zip(_COLUMNS, arrays, strict=True)
+        ]
+        metadata = {
+            "gitrepro.rank": str(self._rank),
+            "gitrepro.reduced": REDUCTION,
+            "gitrepro.points": str(self._points),
+            "gitrepro.rows": str(self._rows),
+        }
+        schema = pa.schema(fields)
+        return write_parquet([pa.Table.from_arrays(arrays, schema=schema)], schema, metadata)
+
+
+class _Series:
+    """The points of one metric on their way into buckets."""
+
+    def __init__(self, count: int, points: int) -> None:
+        self._count = count
+        self._buckets = min(points, count)
+        self._made = 0
+        self._used = 0
+        self._waiting: list[tuple[Numbers, Numbers, Numbers]] = []
+        self._waiting_points = 0
+        self._done: list[dict[str, Numbers]] = []
+
+    def put(self, steps: Numbers, times: Numbers, values: Numbers) -> None:
+        self._waiting.append((steps, times, values))
+        self._waiting_points += len(values)
+        if self._waiting_points >= _AT_ONCE or self._used + self._waiting_points == self._count:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        """Make the buckets that are full; what begins the next one waits."""
+        import numpy as np
+
+        steps, times, values = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
+        edges = np.arange(self._made, self._buckets + 1) * self._count // self._buckets - self._used
+        full = int(np.searchsorted(edges, len(values), side="right")) - 1
+        if full > 0:
+            end = int(edges[full])
+            self._done.append(_buckets(steps[:end], times[:end], values[:end], edges[:full]))
+            self._made += full
+            self._used += end
+            steps, times, values = steps[end:], times[end:], values[end:]
+        self._waiting = [(steps, times, values)] if len(values) else []
+        self._waiting_points = len(values)
+
+    def columns(self) -> dict[str, Numbers]:
+        import numpy as np
+
+        return {name: np.concatenate([done[name] for done in self._done]) for name in _COLUMNS[1:]}
 
 
 def _strings(names: Sequence[str], repeats: Sequence[int]) -> Any:
@@ -126,11 +202,10 @@ def _strings(names: Sequence[str], repeats: Sequence[int]) -> Any:
     return pa.Array.from_buffers(pa.string(), len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-def _reduce_series(table: MetricTable, name: str, points: int) -> dict[str, Numbers]:
+def _buckets(steps: Numbers, times: Numbers, values: Numbers, starts: NDArray[np.int64]) -> dict[str, Numbers]:
+    """The buckets that begin at `starts`; the last one ends with the points."""
     import numpy as np
 
-    steps, times, values = table.arrays(name)
-    starts = np.arange(min(points, len(values))) * len(values) // min(points, len(values))
     ends = np.append(starts[1:], len(values))
     values = values.astype(np.float64)
     finite = np.isfinite(values)

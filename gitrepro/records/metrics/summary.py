@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from .frame import Point
+from .frame import Frame, Point
+
+if TYPE_CHECKING:
+    from .frame import Numbers
 
 
 class _Tally:
@@ -32,6 +36,20 @@ class _Tally:
         if self.max is None or value > self.max:
             self.max = value
 
+    def add_all(self, values: Numbers, steps: Numbers) -> None:
+        """As `add`, for each of at least one value."""
+        import numpy as np
+
+        finite = values if values.dtype.kind == "i" else values[np.isfinite(values)]
+        self.count += len(values)
+        self.last_step = int(steps[-1])
+        self.last = values[-1].item()
+        self.nonfinite += len(values) - len(finite)
+        if len(finite):
+            low, high = finite.min().item(), finite.max().item()
+            self.min = low if self.min is None else min(self.min, low)
+            self.max = high if self.max is None else max(self.max, high)
+
 
 class Summary:
     """Kept while a run logs: one pass, no history."""
@@ -46,6 +64,15 @@ class Summary:
             if tally is None:
                 tally = self._tallies[name] = _Tally(step)
             tally.add(value, step)
+
+    def take(self, frame: Frame) -> None:
+        """Take in rows of a table, in the order of logging."""
+        for name, column in frame.columns.items():
+            steps = frame.steps[column.rows]
+            tally = self._tallies.get(name)
+            if tally is None:
+                tally = self._tallies[name] = _Tally(int(steps[0]))
+            tally.add_all(column.values, steps)
 
     def as_dict(self) -> dict[str, dict[str, int | float | None]]:
         """By metric: count, first_step, last_step, last, min, max, nonfinite.
