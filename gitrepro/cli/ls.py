@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import datetime
 import time
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Final, final
 
 import click
 
 from ..errors import GitreproError
+from ..query import Query, parse, term
+from ..records import yaml
 from ..records.event import Standing
+from ..records.facts import Facts, Term, facts
 from ..records.listing import listing
 from ..records.run import run_from
-from ..store.index import Index
+from ..store.index import ATTEMPTS, NEWEST_FIRST, Index
 from ..store.lease import Life
-from ..store.live import live_runs
+from ..store.live import LiveRun, live_runs
 from ..store.repository import Repository
 from . import here
-from .present import clean, duration, emit, note, number, status, table
+from .columns import OWN, SPARE, Column, Shown, asked, filled, standard
+from .present import clean, emit, note, table
+from .progress import progress
 
 _NEWEST: Final = 50
-_METRICS_AT_MOST: Final = 4
+
+_EPILOG: Final = """\b
+A query joins conditions with and, or, not and brackets:
+  gitrepro ls "group == wd-study and val/accuracy > 0.9"
+  gitrepro ls "config.lr < 1e-3 and seed in 0..4 and not dirty"
+  gitrepro ls "status in (failed, crashed) and started > -7d"
+  gitrepro ls "label == keep or note contains 'paper'"
+  gitrepro ls 'name ~ "otter*" and duration > 2h'
+  gitrepro ls 'text "cosine schedule"'
+\b
+Fields: id name kind status group label started ended duration seed commit
+branch tree dirty actor email host note argv lineage resumes set.
+Any other name is a metric, when there is one, else a key of the config;
+metric.NAME and config.KEY say which, and quotes hold odd ones: config."a.b".
+\b
+A run without the value matches no condition on it: `x != 1` is another x
+than 1, `not x == 1` all else. `x is missing` and `x exists` ask for it.
+Times are UTC; a date is its whole day.
+"""
 
 
-@click.command()
+@click.command(epilog=_EPILOG)
+@click.argument("query", nargs=-1)
 @click.option("--limit", "-n", type=click.IntRange(min=1), default=_NEWEST, show_default=True, help="How many runs.")
 @click.option("--all", "-a", "everything", is_flag=True, help="All runs.")
+@click.option("--columns", "-c", help="Show these instead, as `name,config.lr,val/acc`; after a + these as well.")
+@click.option("--sort", "-s", help="Order by a field, metric or config key; -NAME from the greatest to the least.")
+@click.option("--reverse", "-r", is_flag=True, help="The other way round.")
+@click.option("--sets", "by_set", is_flag=True, help="One row a seed set: runs that differ in nothing but the seed.")
+@click.option("--attempts", is_flag=True, help="Each attempt at a resumed run in a row of its own.")
+@click.option("--removed", is_flag=True, help="Runs that were removed, and no others.")
 @click.option("--mine", is_flag=True, help="Only runs of mine, by the e-mail address Git knows.")
 @click.option("--group", help="Only runs of this group.")
 @click.option("--status", "state", help="Only runs that stand so, as `finished` or `running`.")
@@ -33,8 +66,15 @@ _METRICS_AT_MOST: Final = 4
 @click.option("--label", help="Only runs with this label.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of runs as JSON.")
 def ls(
+    query: tuple[str, ...],
     limit: int,
     everything: bool,
+    columns: str | None,
+    sort: str | None,
+    reverse: bool,
+    by_set: bool,
+    attempts: bool,
+    removed: bool,
     mine: bool,
     group: str | None,
     state: str | None,
@@ -42,29 +82,43 @@ def ls(
     label: str | None,
     as_json: bool,
 ) -> None:
-    """List runs, newest first: those under way and those on record."""
+    """List runs, newest first: those under way and those on record. QUERY says which."""
     found = here.repository()
-    wanted = {"group": group, "status": state, "kind": kind}
-    wanted = {key: value for key, value in wanted.items() if value is not None}
-    email = _email(found) if mine else None
-    with Index(found) as index:
-        condition = _condition(wanted, email, label)
-        total = index.count()
-        live = [run for run in _live(found) if _fits(run, wanted, email, label)]
-        recorded = index.listings(**condition, limit=None if everything else limit)
-        runs = [*live, *recorded]
-        matching = len(live) + index.count(**condition)
+    options = {"group": group, "status": state, "kind": kind, "email": _email(found) if mine else None}
+    with Index(found, on_progress=progress("indexing runs")) as index:
+        live = [] if removed else list(_live(found))
+        names = _Names(index, live)
+        wanted = parse(" ".join(query), names=names, now=datetime.datetime.now(datetime.UTC))
+        wanted = wanted.narrowed({name: value for name, value in options.items() if value is not None}, label=label)
+        search = _Search(
+            query=wanted,
+            folded=not attempts,
+            removed=removed,
+            order=_order(sort, reverse, names),
+            limit=None if everything else limit,
+        )
+        if by_set:
+            from .seedsets import print_sets
+
+            where, values = index.condition(wanted, folded=search.folded, removed=removed)
+            print_sets(index, where=where, values=values, limit=search.limit, as_json=as_json)
+            return
+        extra = asked((columns or "").removeprefix("+"), names)
+        shown, matching = _found(index, live, search, [column.term for column in extra if column.term])
+        own = [] if columns and not columns.startswith("+") else standard(run.listing for run in shown)
+        nothing = not shown and not live and not index.count(where="1")
         troubles = index.troubles()
-    shown = runs if everything else runs[:limit]
     if as_json:
-        emit(shown)
+        emit([_document(run, extra) for run in shown])
     else:
-        _print(shown)
+        _print(shown, [*own, *extra])
     if len(shown) < matching:
         note(f"{len(shown)} of {matching} runs; `gitrepro ls --all` shows all")
     for path, what in troubles.items():
         note(f"damaged: {clean(path)}: {clean(what)}")
-    if not total and not runs:
+    if not shown and not nothing:
+        note("no run matches")
+    if nothing:
         note("no runs yet; `gitrepro record -- python train.py` makes the first")
     here.mention_dead_runs(found)
 
@@ -77,25 +131,96 @@ def _email(found: Repository) -> str:
     return worktree.identity(found, fallback=Identity(name="", email="")).email
 
 
-def _condition(wanted: dict[str, Any], email: str | None, label: str | None) -> dict[str, Any]:
-    columns = {**wanted, **({"email": email} if email is not None else {})}
-    terms = ["removed = 0", *(f'"{column}" = ?' for column in columns)]
-    values = list(columns.values())
-    if label is not None:
-        terms.append("EXISTS (SELECT 1 FROM json_each(listing, '$.labels') WHERE json_each.value = ?)")
-        values.append(label)
-    return {"where": " AND ".join(terms), "values": values}
+# -- which runs
 
 
-def _fits(run: dict[str, Any], wanted: dict[str, Any], email: str | None, label: str | None) -> bool:
-    return (
-        all(run[key] == value for key, value in wanted.items())
-        and (email is None or run["actor"].get("email") == email)
-        and (label is None or label in run["labels"])
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """Which runs are wanted, in which order, and how many of them."""
+
+    query: Query
+    folded: bool
+    removed: bool
+    order: tuple[Term, bool] | None
+    """The term, and whether the greatest comes first; None is newest first."""
+    limit: int | None
 
 
-def _live(found: Repository) -> Iterable[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    """A run under way: as it is shown, and as a query sees it."""
+
+    listing: dict[str, Any]
+    facts: Facts
+
+
+@final
+class _Names:
+    """The metrics and config keys of runs on record and under way."""
+
+    def __init__(self, index: Index, live: Sequence[_Live]) -> None:
+        self._index = index
+        self._live = {key for run in live for key in run.facts.config}
+
+    def has(self, kind: str, key: str) -> bool:
+        return self._index.has(kind, key) or (kind == "config" and key in self._live)
+
+    def all(self, kind: str) -> Iterable[str]:
+        return chain(self._index.all(kind), self._live if kind == "config" else ())
+
+
+def _order(sort: str | None, reverse: bool, names: _Names) -> tuple[Term, bool] | None:
+    if sort is None:
+        return (term("started", names=names), False) if reverse else None
+    return term(sort.removeprefix("-"), names=names), sort.startswith("-") != reverse
+
+
+def _found(index: Index, live: list[_Live], search: _Search, terms: Sequence[Term]) -> tuple[list[Shown], int]:
+    """The runs of a search, and how many there are without its limit."""
+    matching = [run for run in live if search.query.matches(run.facts)]
+    where, values = index.condition(search.query, folded=search.folded, removed=search.removed)
+    begun = [str(run.facts.fields["lineage"]) for run in live if search.folded and "lineage" in run.facts.fields]
+    if begun:
+        # Its newest attempt is under way.
+        where += f" AND coalesce(lineage, id) NOT IN ({', '.join('?' * len(begun))})"
+        values = [*values, *begun]
+    asked_for = [*terms, *([search.order[0]] if search.order else []), ATTEMPTS]
+    order = index.order(search.order[0], descending=search.order[1]) if search.order else NEWEST_FIRST
+    recorded = index.table(asked_for, where=where, values=values, order=order, limit=search.limit)
+    shown = [Shown(listing=run, values=dict(zip(asked_for, held, strict=True))) for run, held in recorded]
+    ahead = [Shown(listing=run.listing, values=_held(index, run.facts, asked_for)) for run in matching]
+    count = len(matching) + index.count(where=where, values=values)
+    return _merged(ahead, shown, search)[: search.limit], count
+
+
+def _held(index: Index, found: Facts, terms: Iterable[Term]) -> dict[Term, Any]:
+    held = {term: found.values(term) for term in terms if term != ATTEMPTS}
+    texts = {
+        term: " ".join(map(str, values)) if term.kind == "label" else values[0]
+        for term, values in held.items()
+        if values
+    }
+    return {**texts, ATTEMPTS: 1 + index.attempts(str(found.fields.get("lineage", "")))}
+
+
+def _merged(live: list[Shown], recorded: list[Shown], search: _Search) -> list[Shown]:
+    if search.order is None:
+        return [*live, *recorded]
+    by, descending = search.order
+
+    def known(run: Shown) -> bool:
+        value = run.values.get(by)
+        return value is not None and value == value  # NaN comes last, with what is missing
+
+    runs = [*live, *recorded]
+    numbers = [run for run in runs if known(run) and not isinstance(run.values[by], str)]
+    texts = [run for run in runs if known(run) and isinstance(run.values[by], str)]
+    for part in (numbers, texts):
+        part.sort(key=lambda run: run.values[by], reverse=descending)
+    return [*numbers, *texts, *(run for run in runs if not known(run))]
+
+
+def _live(found: Repository) -> Iterator[_Live]:
     """Runs under way, as they look in a list: nothing of their journal is read."""
     for run in reversed(live_runs(found.home)):
         if run.error or run.life is Life.DEAD:
@@ -103,58 +228,40 @@ def _live(found: Repository) -> Iterable[dict[str, Any]]:
         try:
             record = run_from(run.start["record"], source=str(run.folder))
             age_seconds = time.time() - run.folder.stat().st_ctime
+            config = _config(run)
         except (GitreproError, KeyError, TypeError, FileNotFoundError):
             continue  # it is damaged, as `doctor` says, or has just ended
-        shown = listing(record, Standing(labels=record.labels), {})
-        yield {**shown, "status": "running", "duration_seconds": age_seconds}
+        record = replace(record, status="running", duration_seconds=age_seconds)
+        standing = Standing(labels=record.labels)
+        yield _Live(listing=listing(record, standing, config), facts=facts(record, standing, config))
 
 
-def _print(runs: list[dict[str, Any]]) -> None:
-    metrics = _metrics(runs)
-    header = ["id", "name", "kind", "status", "started", "duration", "seed", "code", "group", "labels", *metrics]
-    rows = [_row(run, metrics) for run in runs]
-    kept = [column for column in range(len(header)) if header[column] in _ALWAYS or any(row[column] for row in rows)]
-    names = [header[column] for column in kept]
+def _config(run: LiveRun) -> dict[str, Any]:
+    values = yaml.load((run.folder / "config.yaml").read_bytes(), source="config.yaml").get("values")
+    return values if isinstance(values, dict) else {}
+
+
+# -- how they are shown
+
+
+def _document(run: Shown, extra: Sequence[Column]) -> dict[str, Any]:
+    if not extra:
+        return run.listing
+    return {**run.listing, "columns": {column.title: _of(run, column) for column in extra}}
+
+
+def _of(run: Shown, column: Column) -> object:
+    return run.values.get(column.term) if column.term else column.cell(run)
+
+
+def _print(runs: list[Shown], columns: Sequence[Column]) -> None:
+    kept, rows = filled(columns, runs)
+    titles = [column.title for column in kept]
+    more = [title for title in titles if title not in OWN]
     table(
-        [[row[column] for column in kept] for row in rows],
-        [clean(name) for name in names],
-        right=[place for place, name in enumerate(names) if name in ("duration", "seed", *metrics)],
-        elastic=names.index("name"),
-        spare=[names.index(name) for name in (*_SPARE, *reversed(metrics[1:])) if name in names],
+        rows,
+        [clean(title) for title in titles],
+        right=[place for place, column in enumerate(kept) if column.right],
+        elastic=titles.index("name") if "name" in titles else 0,
+        spare=[titles.index(name) for name in (*SPARE, *reversed(more[1:])) if name in titles],
     )
-
-
-_ALWAYS: Final = ("id", "name", "kind", "status", "started", "duration", "seed", "code")
-_SPARE: Final = ("kind", "labels", "duration", "code", "group", "seed")
-
-
-def _metrics(runs: list[dict[str, Any]]) -> list[str]:
-    """The summary values most runs have; validation before training, as one looks for it."""
-    counts: dict[str, int] = {}
-    for run in runs:
-        for name, value in run["summary"].items():
-            if isinstance(value, (int, float)):
-                counts[name] = counts.get(name, 0) + 1
-    return sorted(counts, key=lambda name: (-counts[name], name.startswith("train"), name))[:_METRICS_AT_MOST]
-
-
-def _row(run: dict[str, Any], metrics: list[str]) -> list[object]:
-    code = run["code"]
-    commit = str(code.get("commit") or "")[:7]
-    seed = run["seeds"].get("requested")
-    if seed is None:
-        effective = {str(value) for value in dict(run["seeds"].get("effective") or {}).values() if value is not None}
-        seed = effective.pop() if len(effective) == 1 else None
-    return [
-        run["id"][-8:],
-        run["name"],
-        run["kind"],
-        status(run["status"]),
-        run["started_at"][:16].replace("T", " "),
-        duration(run["duration_seconds"]),
-        "" if seed is None else str(seed),
-        f"{commit}+dirty" if code.get("dirty") else commit,
-        run["group"] or "",
-        " ".join(map(str, run["labels"])),
-        *(number(run["summary"][name]) if name in run["summary"] else "" for name in metrics),
-    ]

@@ -10,7 +10,9 @@ from ..errors import Damaged
 from . import ids, yaml
 
 FORMAT: Final = 1
-OPERATIONS: Final = ("label", "unlabel", "note", "name", "group", "waive", "remove", "restore")
+OPERATIONS: Final = (
+    "label", "unlabel", "note", "name", "group", "promote", "waive", "unwaive", "remove", "restore",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class Event:
     """One fact about a subject (run, result, dataset or split).
 
     `clock` is a Lamport clock: one more than the highest its writer had seen on that subject. `observed` names the
-    events an `unlabel` takes back, so that an addition made elsewhere at the same time stays.
+    events an `unlabel` or `unwaive` takes back, so that an addition made elsewhere at the same time stays.
     """
 
     id: str
@@ -52,7 +54,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the events of one subject add up to."""
+    """What the events of one subject add up to.
+
+    `waivers` and `withdrawals` (of waivers) are all there ever were: neither hides the other.
+    """
 
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -60,6 +65,8 @@ class Standing:
     group: str | None = None
     removed: bool = False
     waivers: tuple[Event, ...] = ()
+    withdrawals: tuple[Event, ...] = ()
+    promotions: tuple[Event, ...] = ()
     clock: int = 0
 
 
@@ -91,13 +98,13 @@ def load_event(data: bytes, *, source: str) -> Event:
 def fold_events(events: Iterable[Event], *, labels: Iterable[str] = ()) -> Standing:
     """Fold events in the order (clock, id), which every clone computes alike.
 
-    Registers take the last value; a label stays while one addition is not named by an `unlabel`; notes and waivers
-    only grow. `labels` are those the run was recorded with.
+    Registers take the last value; a label stays while one addition is not named by an `unlabel`; notes, promotions,
+    waivers and their withdrawals only grow. `labels` are those the run was recorded with.
     """
     ordered = sorted(events, key=lambda event: (event.clock, event.id))
     added = {f"recorded:{label}": label for label in labels}
     notes: list[str] = []
-    waivers: list[Event] = []
+    kept: dict[str, list[Event]] = {"promote": [], "waive": [], "unwaive": []}
     registers: dict[str, Any] = {}
     taken = {name for event in ordered if event.op == "unlabel" for name in event.observed}
     for event in ordered:
@@ -106,8 +113,8 @@ def fold_events(events: Iterable[Event], *, labels: Iterable[str] = ()) -> Stand
                 added[event.id] = str(event.value)
             case "note":
                 notes.append(str(event.value))
-            case "waive":
-                waivers.append(event)
+            case "promote" | "waive" | "unwaive":
+                kept[event.op].append(event)
             case "name" | "group":
                 registers[event.op] = event.value
             case "remove" | "restore":
@@ -115,7 +122,9 @@ def fold_events(events: Iterable[Event], *, labels: Iterable[str] = ()) -> Stand
     return Standing(
         labels=tuple(sorted({label for source, label in added.items() if source not in taken})),
         notes=tuple(notes),
-        waivers=tuple(waivers),
+        waivers=tuple(kept["waive"]),
+        withdrawals=tuple(kept["unwaive"]),
+        promotions=tuple(kept["promote"]),
         clock=max((event.clock for event in ordered), default=0),
         **registers,
     )

@@ -62,7 +62,7 @@ class RunRecord:
     code: Mapping[str, Any] | None = None
     seeds: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[Any, ...] = ()
-    preprocess: str | None = None
+    preprocess: Mapping[str, Any] | None = None
     checkpoints: tuple[Any, ...] = ()
     artifacts: tuple[Any, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -74,6 +74,9 @@ class RunRecord:
     parents: tuple[str, ...] = ()
     resumes: str | None = None
     lineage: str | None = None
+    ranks: Mapping[str, Any] | None = None
+    adopted: Mapping[str, Any] | None = None
+    watched: tuple[Any, ...] = ()
     journal: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[Any, ...] = ()
     recorder: Mapping[str, Any] = field(default_factory=dict)
@@ -91,6 +94,9 @@ class RunRecord:
 
     def document(self) -> dict[str, Any]:
         known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "unknown"}
+        for name in _SELDOM:
+            if known[name] is None or known[name] == ():
+                del known[name]
         return {**self.unknown, **known, "format": FORMAT, "kind": str(self.kind), "status": str(self.status)}
 
     def dump(self) -> bytes:
@@ -98,9 +104,11 @@ class RunRecord:
 
 
 _REQUIRED: Final = {"id": str, "name": str, "kind": str, "status": str, "started_at": str}
-_LISTS: Final = ("argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses")
+_LISTS: Final = ("argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched")
 _MAPS: Final = ("actor", "host", "seeds", "metrics", "summary", "cost", "journal", "recorder")
-_MAPS_OR_NOTHING: Final = ("reason", "code")
+_SELDOM: Final = ("ranks", "adopted", "watched")
+"""Fields that a record has only where there is something to say."""
+_MAPS_OR_NOTHING: Final = ("reason", "code", "preprocess", "ranks", "adopted")
 
 
 def run_path(run_id: str) -> str:
@@ -144,6 +152,7 @@ _ENTRIES: Final[dict[str, tuple[type, ...]]] = {
     "parents": (str,),
     "artifacts": (dict,),
     "losses": (dict,),
+    "watched": (dict,),
     "metrics": (dict,),
     "cost": (int, float, NoneType),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from ..errors import Damaged, UsageError
 
@@ -37,6 +37,12 @@ _LINE = re.compile(
 )
 _INTEGER = re.compile("0|-?[1-9][0-9]{0,4299}")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?")
+_Line: TypeAlias = "tuple[int, str, str | None, Any]"
+_BLOCK: Final = object()
+"""The value of a line that has none: a block follows."""
+_REMEMBERED_LINES: Final = 8192
+_REMEMBERED_CHARACTERS: Final = 100
+_understood: dict[str, _Line] = {}
 _NAMED: dict[str, Value] = {
     "null": None,
     "true": True,
@@ -248,18 +254,15 @@ def _parse(lines: list[str]) -> dict[str, Value]:
     levels: list[Any] = [root]
     pending = False  # the line before was a key alone: its block has to open on this one
     number = 0
-    match = _LINE.fullmatch
+    understood = _understood.get
     try:
         for number, line in enumerate(lines, 1):  # noqa: B007 - the handler below reports it
-            found = match(line)
-            if found is None:
-                raise _Unexpected("'key: value' or '- value'")
-            spaces, dashes, key, string, other = found.groups()
-            level = len(spaces) >> 1
+            width, dashes, key, value = understood(line) or _understand(line)
+            level = width >> 1
             if pending:
-                _open_block(levels, spaces, dashes)
-            elif level >= len(levels) or len(spaces) & 1:
-                raise _Unexpected(f"an even number of spaces up to {2 * len(levels) - 2}, found {len(spaces)}")
+                _open_block(levels, width, dashes)
+            elif level >= len(levels) or width & 1:
+                raise _Unexpected(f"an even number of spaces up to {2 * len(levels) - 2}, found {width}")
             else:
                 del levels[level + 1 :]
             if dashes:
@@ -267,17 +270,17 @@ def _parse(lines: list[str]) -> dict[str, Value]:
             elif key is None or levels[level].__class__ is list:
                 raise _Unexpected("'- value'" if levels[level].__class__ is list else "'key: value'")
             container = levels[level]
-            pending = string is None and other is None
-            value = string if string is not None or other is None else _value(other, levels)
+            pending = value is _BLOCK
+            if value.__class__ is type:
+                value = _empty(value, levels)
             if key is None:
                 if pending:
                     raise _Unexpected("a value after '- '")
                 container.append(value)
                 continue
-            name = key if len(key) > 5 and key[0] != '"' else _read_key(key)
-            if container and name <= next(reversed(container)):
+            if container and key <= next(reversed(container)):
                 raise _Unexpected("keys in order, each of them once")
-            container[name] = value
+            container[key] = value
         if pending:
             number += 1
             raise _Unexpected("the block of the last key, found the end")
@@ -287,10 +290,35 @@ def _parse(lines: list[str]) -> dict[str, Value]:
     return root
 
 
-def _open_block(levels: list[Any], spaces: str, dashes: str) -> None:
+def _understand(line: str) -> _Line:
+    """What one line says by itself: columns before it, dashes, key, value.
+
+    Records of one program have most of their lines in common; of those it is remembered.
+    """
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise _Unexpected("'key: value' or '- value'")
+    spaces, dashes, key, string, other = found.groups()
+    if key is not None and (len(key) <= 5 or key[0] == '"'):
+        key = _read_key(key)
+    value = string if string is not None else _BLOCK if other is None else _value(other)
+    if len(line) <= _REMEMBERED_CHARACTERS:
+        if len(_understood) >= _REMEMBERED_LINES:
+            _understood.clear()
+        _understood[line] = len(spaces), dashes, key, value
+    return len(spaces), dashes, key, value
+
+
+def _empty(kind: type, levels: list[Any]) -> Value:
+    if len(levels) >= MAX_DEPTH:
+        raise _Unexpected(f"at most {MAX_DEPTH} levels")
+    return kind()  # type: ignore[no-any-return]
+
+
+def _open_block(levels: list[Any], width: int, dashes: str) -> None:
     """Open the map or the list that the key on the line before announced."""
-    if len(spaces) != 2 * len(levels):
-        raise _Unexpected(f"{2 * len(levels)} spaces, found {len(spaces)}")
+    if width != 2 * len(levels):
+        raise _Unexpected(f"{2 * len(levels)} spaces, found {width}")
     parent = levels[-1]
     child: Any = [] if dashes else {}
     parent[next(reversed(parent))] = child
@@ -329,13 +357,11 @@ def _read_key(text: str) -> str:
     return key
 
 
-def _value(text: str, levels: list[Any]) -> Value:
+def _value(text: str) -> Value | type:
     if text[0] == '"':
         return _read_string(text)
     if text in ("{}", "[]"):
-        if len(levels) >= MAX_DEPTH:
-            raise _Unexpected(f"at most {MAX_DEPTH} levels")
-        return {} if text == "{}" else []
+        return dict if text == "{}" else list  # made where it stands: no two may be one
     if text in _NAMED:
         return _NAMED[text]
     return _read_number(text)

@@ -72,18 +72,14 @@ def _nth(index: Index, text: str, back: int) -> str:
 
 
 def _best(index: Index, text: str, metric: str) -> str:
-    goals = {"max": 1.0, "min": -1.0}
-    best: tuple[float, str] | None = None
-    for run_id, value, goal in index.standings(metric):
-        if goal in goals and (best is None or goals[goal] * value > best[0]):
-            best = (goals[goal] * value, run_id)
+    best = index.best(metric)
     if best is None:
         raise NotFound(
             f"{text} means no run",
             why=f"no run has a value of {metric!r} and says whether greater or smaller is better",
             do=f'call `run.define_metric({metric!r}, goal="max")` in the program',
         )
-    return best[1]
+    return best
 
 
 def _ambiguous(text: str, found: list[str]) -> Ambiguous:
@@ -93,7 +89,6 @@ def _ambiguous(text: str, found: list[str]) -> Ambiguous:
 
 
 def _unknown(index: Index, text: str) -> NotFound:
-    names = [listing["name"] for listing in index.listings(limit=1000)]
-    near = difflib.get_close_matches(text, names, n=3)
+    near = difflib.get_close_matches(text, index.names_of_runs(limit=1000), n=3)
     hint = f"nearest: {', '.join(near)}" if near else f"an id needs its last {SHORTEST} characters or more"
     return NotFound(f"there is no run {text!r:.80}", why=hint, do="`gitrepro ls` lists the runs")

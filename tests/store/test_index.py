@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gitrepro.errors import Damaged, UsageError
 from gitrepro.records import ids
+from gitrepro.records.event import Standing
+from gitrepro.records.facts import Term, escaped, text
 from gitrepro.records.run import RunRecord, run_path
 from gitrepro.store import repository as repositories
 from gitrepro.store.annotate import annotate
 from gitrepro.store.fold import Identity, Pending, enqueue, fold
 from gitrepro.store.gitobjects import FILE_MODE, Entry, GitObjects, encode_tree
-from gitrepro.store.index import Index, index_path
+from gitrepro.store.index import Index, index_path, schema
+from gitrepro.store.index.ask import ask
+from gitrepro.store.index.rows import forget, put, row_of
+from gitrepro.store.index.terms import expression
 from gitrepro.store.repository import Repository
 from tests.conftest import Git
 
@@ -93,8 +103,6 @@ def spoilt(request: pytest.FixtureRequest, found: Repository) -> Iterator[Reposi
         case "flipped":
             path.write_bytes(data[:100] + bytes(byte ^ 255 for byte in data[100:6000]) + data[6000:])
         case "other version":
-            import sqlite3
-
             with sqlite3.connect(path) as db:
                 db.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
             db.close()
@@ -106,6 +114,21 @@ def spoilt(request: pytest.FixtureRequest, found: Repository) -> Iterator[Reposi
 def test_whatever_becomes_of_its_file_the_runs_are_the_same(spoilt: Repository) -> None:
     assert names(spoilt) == ["second", "first"]
     assert names(spoilt) == ["second", "first"], "and it is whole from then on"
+
+
+def test_damage_that_shows_only_when_it_is_read_is_no_answer_and_the_next_time_all_is_whole(found: Repository) -> None:
+    record(found, "first", accuracy=0.1)
+    with Index(found) as index:
+        (page,) = index.db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'listings'").fetchone()
+        (size,) = index.db.execute("PRAGMA page_size").fetchone()
+        index.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(index_path(found), "r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+    with Index(found) as index, pytest.raises(Damaged, match="run it again"):
+        list(index.listings())
+    assert names(found) == ["first"]
 
 
 def test_a_record_that_cannot_be_read_is_named_and_the_others_are_listed(found: Repository) -> None:
@@ -136,36 +159,54 @@ def test_a_damaged_object_is_named_and_its_repair_is_noticed(found: Repository, 
         assert index.troubles() == {}
 
 
-def test_the_standings_of_a_metric_come_with_its_goal(found: Repository) -> None:
-    run_id = record(found, "one", accuracy=0.7)
+def test_the_best_run_of_a_metric_is_that_by_its_goal(found: Repository) -> None:
+    for number, name in enumerate(("bad", "good", "also good")):
+        record(found, name, accuracy=min(number, 1) / 2 + 0.1)
     with Index(found) as index:
-        assert list(index.standings("accuracy")) == [(run_id, 0.7, "max")]
-        assert index.count(where="name = ?", values=["one"]) == 1
+        assert [run["name"] for run in index.listings(where="id = ?", values=[index.best("accuracy")])] == ["good"]
+        assert index.best("loss") is None
+
+
+READER = """
+import os, sys; from pathlib import Path
+from gitrepro.store.index import Index, index_path, schema
+from gitrepro.store.index.ask import ask
+from gitrepro.store.index.rows import forget, put, row_of
+from gitrepro.store.index.terms import expression
+from gitrepro.store.repository import Repository
+at = Path(sys.argv[1])
+found = Repository(git_dir=at / ".git", common_dir=at / ".git", work_tree=at)
+Index(found).close()  # loads all modules while they can be read
+index_path(found).unlink()
+os.setgid(65534); os.setuid(65534)
+assert not os.access(found.common_dir, os.W_OK)
+for _ in range(2):
+    with Index(found) as index:
+        print([run["name"] for run in index.listings()], index.path)
+"""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone who may not write here")
-def test_in_a_repository_that_cannot_be_written_it_is_built_in_memory(found: Repository, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cache", [True, False])
+def test_where_the_repository_cannot_be_written_it_lies_in_the_cache_or_in_memory(
+    found: Repository, tmp_path: Path, cache: bool
+) -> None:
     record(found, "one")
-    program = (
-        "import os, sys; from pathlib import Path\n"
-        "from gitrepro.store.index import Index, index_path\n"
-        "from gitrepro.store.repository import Repository\n"
-        "at = Path(sys.argv[1])\n"
-        "found = Repository(git_dir=at / '.git', common_dir=at / '.git', work_tree=at)\n"
-        "Index(found).close()\n"  # loads all modules while they can be read
-        "index_path(found).unlink()\n"
-        "os.setgid(65534); os.setuid(65534)\n"
-        "assert not os.access(found.common_dir, os.W_OK)\n"
-        "print([run['name'] for run in Index(found).listings()])\n"
-    )
+    place = tmp_path / "cache"
+    place.mkdir(mode=0o777 if cache else 0o755)
+    place.chmod(0o777 if cache else 0o755)
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_mode & 0o777 == 0o700:
             folder.chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(found.work_tree)], capture_output=True, text=True, env={"PATH": ""}
-    )
-    assert done.stdout == "['one']\n", done.stderr
+    trusted = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    env = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(place), **trusted}
+    done = subprocess.run([sys.executable, "-c", READER, str(found.work_tree)], capture_output=True, text=True, env=env)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stderr
+    for line in lines:
+        assert line.startswith(f"['one'] {place}" if cache else "['one'] None")
     assert not index_path(found).exists()
+    assert bool(list(place.glob("gitrepro/*/index.sqlite"))) == cache
 
 
 def test_two_programs_may_follow_the_ref_at_once(found: Repository) -> None:
@@ -182,3 +223,147 @@ def test_two_programs_may_follow_the_ref_at_once(found: Repository) -> None:
         for _ in range(6)
     ]
     assert [reader.communicate()[0] for reader in readers] == [b"5\n"] * 6
+
+
+# -- what the rows hold
+
+
+def rows(*records: RunRecord, config: dict[str, Any] | None = None) -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    schema.create(db)
+    put(db, [row_of(run, Standing(labels=run.labels), config or {}) for run in records])
+    return db
+
+
+def a_run(**changes: Any) -> RunRecord:
+    known = {"id": ids.new_id(), "name": "one", "kind": "train", "status": "finished"}
+    return RunRecord(**{**known, "started_at": "2026-01-01T00:00:00.000000Z", **changes})
+
+
+def values(db: sqlite3.Connection, *terms: Term) -> list[Any]:
+    return [db.execute(f"SELECT {expression(db, term)} FROM runs").fetchone()[0] for term in terms]
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (0.1, 0.1), (True, 1), (3, 3), ("3", "3"), (2**63 - 1, 2**63 - 1), (2**64, float(2**64)),
+        (-(10**400), -math.inf), (math.inf, math.inf), (math.nan, b"nan"), ([1, "a", None], '[1, "a", null]'),
+        (None, None), ("a\0b\ud800", "a\ufffdb\ufffd"), ({}, None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_value_of_a_config_lies_in_its_column(value: Any, stored: Any) -> None:
+    assert values(rows(a_run(), config={"key": value}), Term("config", "key")) == [stored]
+
+
+@pytest.mark.parametrize("key", ['a"b', "a'b", "a b", "été", "a.b", "a\\b", "", "select", "m1", "a\ud800"])
+def test_a_key_of_any_spelling_has_its_own_column(key: str) -> None:
+    db = rows(a_run(summary={key: 1}), config={key: 2, "x": {key: 3}})
+    part = text(escaped(key))
+    assert values(db, Term("metric", text(key)), Term("config", part), Term("config", f"x.{part}")) == [1, 2, 3]
+
+
+def test_keys_that_differ_in_case_alone_are_two() -> None:
+    db = rows(a_run(), config={"lr": 1, "LR": 2})
+    assert values(db, Term("config", "lr"), Term("config", "LR")) == [1, 2]
+
+
+def test_ten_thousand_metrics_of_one_run_are_found_and_leave_room_for_other_runs() -> None:
+    many = {f"task{number}/acc": number for number in range(10_000)}
+    db = rows(a_run(summary=many), a_run(summary={"loss": 0.5}), config={"lr": 0.1})
+
+    assert values(db, Term("metric", "task9999/acc"), Term("metric", "task0/acc")) == [9999, 0]
+    assert dict(db.execute("SELECT key, wide FROM columns WHERE key IN ('lr', 'loss', 'task9999/acc')")) == {
+        "lr": 1, "loss": 1, "task9999/acc": 0,
+    }  # fmt: skip
+
+
+def test_no_number_of_different_keys_is_too_many_for_the_table() -> None:
+    db = rows(*(a_run(summary={f"{run}/{key}": key for key in range(300)}) for run in range(8)))
+
+    assert len(db.execute("PRAGMA table_info(runs)").fetchall()) < 1_600
+    where = f"{expression(db, Term('metric', '7/299'))} = 299"
+    assert db.execute(f"SELECT count(*) FROM runs WHERE {where}").fetchone() == (1,)
+
+
+def test_a_run_that_is_put_again_is_replaced_in_every_table() -> None:
+    run = a_run(note="cosine", labels=("old",), summary={"loss": 1.0}, metrics={"loss": {"goal": "min"}})
+    db = rows(run)
+    put(db, [row_of(replace(run, note="linear", labels=(), summary={}, metrics={}), Standing(), {})])
+
+    def count(query: str) -> int:
+        return int(db.execute(f"SELECT count(*) FROM {query}").fetchone()[0])
+
+    assert (count("runs"), count("listings"), count("labels"), count("goals")) == (1, 1, 0, 0)
+    assert (count("search WHERE search MATCH 'cosine'"), count("search WHERE search MATCH 'linear'")) == (0, 1)
+    forget(db, [run.id])
+    assert (count("runs"), count("listings"), count("search WHERE search MATCH 'linear'")) == (0, 0, 0)
+    db.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+
+
+def test_of_a_lineage_the_newest_attempt_that_is_not_removed_stands_for_all() -> None:
+    first, second, third = (a_run(started_at=f"2026-01-0{day}T00:00:00.000000Z") for day in (1, 2, 3))
+    second = replace(second, resumes=first.id, lineage=first.id)
+    third = replace(third, resumes=second.id, lineage=first.id)
+    other = a_run()
+    for order in ((first, second, third, other), (third, other, second, first)):
+        db = rows()
+        for run in order:
+            put(db, [row_of(run, Standing(), {})])
+        assert set(db.execute("SELECT id FROM runs WHERE superseded = 0")) == {(third.id,), (other.id,)}
+    put(db, [row_of(third, Standing(removed=True), {})])
+    shown = db.execute("SELECT id FROM runs WHERE superseded = 0 AND removed = 0")
+    assert set(shown) == {(second.id,), (other.id,)}
+
+
+def test_a_lineage_that_goes_round_in_a_circle_hides_nothing_for_ever() -> None:
+    one, two = a_run(), a_run()
+    db = rows(replace(one, lineage=two.id), replace(two, lineage=one.id))
+    assert db.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+
+
+# -- questions of a user
+
+
+def test_a_question_sees_people_s_names_and_nan_as_null() -> None:
+    db = rows(a_run(summary={"val/acc": math.nan, "name": 5}), config={"lr": 0.1, "a.b": 1})
+    names, found = ask(db, 'SELECT name, "metric.name", "val/acc", "config.lr" AS "my lr", "config.a\\.b" FROM runs')
+
+    assert names == ["name", "metric.name", "val/acc", "my lr", "config.a\\.b"]
+    assert list(found) == [("one", 5, None, 0.1, 1)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM main.runs", "DROP TABLE main.runs", "UPDATE main.runs SET name = 'x'", "ATTACH 'x.db' AS x",
+        "PRAGMA journal_mode = DELETE", "CREATE TABLE x (a)", "VACUUM INTO 'x.db'", "SELECT load_extension('x')",
+        "BEGIN", "INSERT INTO main.meta VALUES ('version', '7')", "REINDEX", "SELECT 1; DELETE FROM main.runs",
+        "WITH x AS (SELECT 1) DELETE FROM main.meta", "SELECT * FROM pragma_table_info('runs')", "ANALYZE",
+        "DETACH temp",
+    ],
+)  # fmt: skip
+def test_a_question_that_would_write_is_refused(sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    db = rows(a_run())
+    before = list(db.iterdump())
+    with pytest.raises(UsageError):
+        list(ask(db, sql)[1])
+    db.set_authorizer(None)
+    for view in ("runs", "labels", "extra"):
+        db.execute(f"DROP VIEW temp.{view}")
+    assert list(db.iterdump()) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_no_column_of_its_own_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "WIDE_AT_MOST", 1)
+    run = a_run(summary={"loss": 0.5}, labels=("keep",))
+    db = rows(run, config={"lr": 1})
+    assert list(ask(db, "SELECT * FROM extra JOIN labels USING (id)")[1]) == [(run.id, "metric", "loss", 0.5, "keep")]
+
+
+def test_a_misspelt_name_in_quotes_is_no_text() -> None:
+    with pytest.raises(UsageError, match=r"there is no column 'config\.lrr'.*\"config\.lr\""):
+        ask(rows(a_run(), config={"lr": 1}), """SELECT 'config.nothing', "config.lrr" FROM runs""")
