@@ -1,8 +1,10 @@
-"""A change of a ref that concerns nobody, under our hook, beside an empty `sh` hook: for a branch, and for a tag."""
+"""Changes of refs that concern nobody, under our hook, beside an empty `sh` hook: a branch, a tag, a fetch of tags."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 from benchmarks.measure import Times, child_cpu_ms, in_turns, report, row
 from benchmarks.repositories import git, repository
 
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
 HOOK = Path(__file__).parent.parent / "hooks" / "reference-transaction"
-CHANGES = 20
+CHANGES = int(os.environ.get("BENCH_CHANGES", "20"))
+TAGS = 200
 
 
 def main() -> None:
@@ -27,8 +31,33 @@ def main() -> None:
         shutil.copy(HOOK, ours / ".git" / "hooks" / HOOK.name)
         (ours / ".git" / "hooks" / HOOK.name).chmod(0o755)
         for name, ref in (("a branch", "refs/heads/topic"), ("an ordinary tag", "refs/tags/v1")):
-            floors, values = in_turns(partial(_move, empty, ref), partial(_move, ours, ref), rounds=15)
+            floors, values = in_turns(partial(_move, empty, ref), partial(_move, ours, ref), rounds=ROUNDS)
             report(row(f"update-ref of {name} under our hook", values, floors=floors, budget=Times(1.5)))
+        _fetches(Path(folder), empty, ours)
+
+
+def _fetches(folder: Path, empty: Path, ours: Path) -> None:
+    """Git calls the hook twice for each tag that it fetches; what a fetch brings is never judged."""
+    for name, stem, budget in (("ordinary", "v", Times(1.5)), ("result", "result/n", Times(3))):
+        there = repository(folder / name)
+        tags = "".join(f"create refs/tags/{stem}{number} HEAD\n" for number in range(TAGS))
+        subprocess.run(["git", "update-ref", "--stdin"], cwd=there, input=tags, text=True, check=True)
+        floors, values = in_turns(partial(_fetch, empty, there), partial(_fetch, ours, there), rounds=5)
+        report(row(f"fetch of {TAGS} {name} tags under our hook", values, floors=floors, budget=budget))
+
+
+def _fetch(repo: Path, there: Path) -> float:
+    """Processor time of a fetch that brings all tags of another repository, hooks included."""
+    spent = child_cpu_ms(["git", "fetch", "--quiet", "--no-auto-gc", str(there), "refs/tags/*:refs/tags/*"], cwd=repo)
+    _drop_tags(repo)
+    return spent
+
+
+def _drop_tags(repo: Path) -> None:
+    listed = subprocess.run(["git", "tag"], cwd=repo, capture_output=True, text=True, check=True).stdout.split()
+    moves = "".join(f"delete refs/tags/{name}\n" for name in listed)
+    command = ["git", "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin"]
+    subprocess.run(command, cwd=repo, input=moves, text=True, check=True)
 
 
 def _move(repo: Path, ref: str) -> float:

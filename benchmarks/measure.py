@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import time
@@ -78,6 +79,18 @@ class AtLeast:
 
     def __str__(self) -> str:
         return f"≥ {self.amount:g}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Open:
+    """None: the value is told and not judged."""
+
+    def allows(self, value: float, floor: float | None) -> bool:  # noqa: ARG002  (one shape for all budgets)
+        return True
+
+    def __str__(self) -> str:
+        return "–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +171,18 @@ def child_cpu_ms(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[s
     if child.returncode != 0:
         raise subprocess.CalledProcessError(child.returncode, list(argv))
     return (usage.ru_utime + usage.ru_stime) * 1e3
+
+
+def family_cpu_ms(act: Callable[[], object]) -> float:
+    """Call `act`. Return the CPU milliseconds of this process and of the children it waited for meanwhile."""
+    before = _family_ms()
+    act()
+    return _family_ms() - before
+
+
+def _family_ms() -> float:
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both) * 1e3
 
 
 def own_cpu_ms(act: Callable[[], object]) -> float:

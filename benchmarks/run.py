@@ -110,7 +110,9 @@ def main(argv: Sequence[str] | None = None, *, folder: Path = HERE) -> int:
     """Measure, print, write; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Run the benchmarks.")
     parser.add_argument("name", nargs="*", help="only these, such as `log` for bench_log.py; nothing is written then")
-    wanted = parser.parse_args(argv).name
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="the same")
+    asked = parser.parse_args(argv)
+    wanted = [*asked.name, *asked.only]
     paths = [path for path in sorted(folder.glob("bench_*.py")) if not wanted or path.stem[len("bench_") :] in wanted]
     rows, failures = _measure_all(paths)
     print(aligned(table(rows)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from ..records import ids, yaml
 from . import fs, rescue
 from .gitobjects import FILE_MODE, TREE_MODE, Entry, GitObjects, name_of
 from .gitrefs import move_ref, read_ref
+from .pack.due import start_if_due
 from .repository import CODE_REF, RUNS_REF, Repository
 
 EMPTY_TREE: Final = name_of("tree", b"")
@@ -113,19 +114,24 @@ def fold(
         return Folded(commit=None)
     with fs.locked(home / "lock", timeout_seconds=timeout_seconds), GitObjects(repository.common_dir) as objects:
         rescue.bring_back(repository)
-        names = queued(repository)
-        if not names:
-            return Folded(commit=None)
-        entries, unusable = _load(objects, home / "queue", names)
-        done = _commit(repository, objects, entries, identity, clock())
-        _read_back(repository, entries)
-        for name in names:
-            if name not in unusable:
-                fs.remove_quietly(home / "queue" / name)
-        fs.sync_directory(home / "queue")
-        return Folded(
-            commit=done.commit, entries=tuple(entries), conflicts=done.conflicts, unusable=tuple(sorted(unusable))
-        )
+        folded = _fold(repository, objects, identity, clock())
+    start_if_due(repository)
+    return folded
+
+
+def _fold(repository: Repository, objects: GitObjects, identity: Identity, now: float) -> Folded:
+    folder = repository.home / "queue"
+    names = queued(repository)
+    if not names:
+        return Folded(commit=None)
+    entries, unusable = _load(objects, folder, names)
+    done = _commit(repository, objects, entries, identity, now)
+    _read_back(repository, entries)
+    for name in names:
+        if name not in unusable:
+            fs.remove_quietly(folder / name)
+    fs.sync_directory(folder)
+    return replace(done, entries=tuple(entries), unusable=tuple(sorted(unusable)))
 
 
 def _load(objects: GitObjects, folder: Path, names: list[str]) -> tuple[list[Pending], set[str]]:

@@ -30,6 +30,10 @@ def storage_error(error: OSError, what: str) -> StorageError:
     )
 
 
+class Busy(StorageError):
+    """Somebody else holds the lock."""
+
+
 @contextmanager
 def explained(what: str) -> Iterator[None]:
     """Turn an `OSError` inside the block into a `StorageError` that says `what` was being done."""
@@ -46,6 +50,15 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def sync_file(path: str | Path) -> None:
+    """Make the bytes of a file durable that another program wrote."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def sync_directory(path: str | Path) -> None:
@@ -176,8 +189,8 @@ def _wait_for(fd: int, name: str, timeout_seconds: float) -> None:
         pause_seconds = min(pause_seconds * 2, 0.02)
 
 
-def _busy(name: str, timeout_seconds: float) -> StorageError:
-    return StorageError(
+def _busy(name: str, timeout_seconds: float) -> Busy:
+    return Busy(
         f"{name} is locked",
         why=f"another gitrepro process has held it for {timeout_seconds:.0f} s",
         do="wait for it to end, then run the command again; nothing needs unlocking by hand",

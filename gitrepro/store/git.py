@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from ..errors import ChildFailed, UsageError
 
@@ -63,7 +64,40 @@ def attempt(
             check=False,
         )
     except FileNotFoundError as error:
-        raise UsageError("there is no `git` program on PATH", do="install Git 2.28 or newer") from error
+        raise _no_git() from error
+
+
+@contextmanager
+def answering(args: Sequence[str], *, cwd: Path, stdin: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Run `git` beside us, reading the file `stdin`; inside, its answers are read as they come. Its end is not judged.
+
+    Raises:
+        UsageError: there is no `git` program.
+    """
+    import subprocess
+
+    try:
+        child = subprocess.Popen(
+            ["git", *_NEUTRAL, *args],
+            cwd=cwd,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+    except FileNotFoundError as error:
+        raise _no_git() from error
+    assert child.stdout
+    try:
+        yield child.stdout
+    finally:
+        child.stdout.close()
+        child.kill()
+        child.wait()
+
+
+def _no_git() -> UsageError:
+    return UsageError("there is no `git` program on PATH", do="install Git 2.28 or newer")
 
 
 def run(
@@ -81,6 +115,7 @@ def run(
     result = attempt(args, cwd=cwd, input=input, env=env)
     if result.returncode:
         words = result.stderr.decode(errors="replace").strip().splitlines()
-        verb = next((arg for arg in args if not arg.startswith("-")), "git")
+        named = (arg for before, arg in zip(["", *args], args, strict=False) if before != "-c")
+        verb = next((arg for arg in named if not arg.startswith("-")), "git")
         raise ChildFailed(f"git {verb} failed in {cwd}", why=words[-1] if words else f"exit code {result.returncode}")
     return result.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import zlib
@@ -21,6 +22,8 @@ TREE_MODE: Final = 0o040000
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 MAX_RECORD_BYTES: Final = 64 << 20
 REMEMBERED_BYTES: Final = 64 << 20
+_TRIES: Final = 100
+_TREES_AT_MOST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class GitObjects:
         self.written: dict[str, tuple[str, bytes]] = {}
         """What `write` was given, by name, up to `REMEMBERED_BYTES`: a `git gc` beside us may take it again."""
         self._written_bytes = 0
+        self._trees: dict[str, Tree] = {}
 
     def read(self, oid: str, kind: str) -> bytes:
         """The content of the object `oid`, which must be of `kind`.
@@ -116,10 +120,16 @@ class GitObjects:
         return found, data
 
     def tree(self, oid: str) -> Tree:
-        return decode_tree(self.read(oid, "tree"), oid=oid)
+        """The names in a tree; not to be changed: the same one is given out again."""
+        known = self._trees.get(oid)
+        if known is None:
+            if len(self._trees) >= _TREES_AT_MOST:
+                self._trees.clear()
+            known = self._trees[oid] = decode_tree(self.read(oid, "tree"), oid=oid)
+        return known
 
     def has(self, oid: str) -> bool:
-        return os.path.exists(self._loose_path(oid)) or (
+        return os.path.exists(self.loose_path(oid)) or (
             self._has_packs() and self._dulwich().contains_packed(oid.encode())  # type: ignore[arg-type]
         )
 
@@ -164,7 +174,7 @@ class GitObjects:
 
     def _loose(self, oid: str) -> tuple[str, bytes] | None:
         try:
-            with open(self._loose_path(oid), "rb") as reader:
+            with open(self.loose_path(oid), "rb") as reader:
                 stored = reader.read(MAX_RECORD_BYTES)
         except FileNotFoundError:
             return None
@@ -215,7 +225,8 @@ class GitObjects:
             self._store.close()
             self._store = None
 
-    def _loose_path(self, oid: str) -> str:
+    def loose_path(self, oid: str) -> str:
+        """Where the object lies as long as it is in no pack."""
         return os.path.join(self._common_dir, "objects", oid[:2], oid[2:])
 
     def __enter__(self) -> GitObjects:
@@ -241,7 +252,7 @@ class GitObjects:
                 if not self.has(oid):
                     folders.add(self._write_loose(oid, _header(kind, data) + data))
             for folder in sorted(folders):
-                fs.sync_directory(folder)
+                _sync_if_there(folder)
         return names
 
     def _remember(self, oid: str, kind: str, data: bytes) -> None:
@@ -250,12 +261,11 @@ class GitObjects:
             self._written_bytes += len(data)
 
     def _write_loose(self, oid: str, content: bytes) -> str:
-        path = self._loose_path(oid)
+        path = self.loose_path(oid)
         folder = os.path.dirname(path)
-        fs.make_directories(folder)
         # Git's own prune removes what carries this prefix once it is old.
         temporary = os.path.join(folder, f"tmp_obj_gitrepro_{os.getpid()}_{os.urandom(6).hex()}")
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        fd = _create(temporary, folder)
         try:
             try:
                 fs.write_all(fd, zlib.compress(content, 1))
@@ -323,6 +333,23 @@ class GitObjects:
                 yield from self.changed(inner, entry.oid, path + "/", unreadable=unreadable)
             else:
                 yield path, entry
+
+
+def _create(path: str, folder: str) -> int:
+    for _ in range(_TRIES):
+        fs.make_directories(folder)
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        except FileNotFoundError:
+            continue  # a `git gc` beside us removed the folder in between: it was empty
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+
+
+def _sync_if_there(folder: str) -> None:
+    try:
+        fs.sync_directory(folder)
+    except FileNotFoundError:
+        pass  # a `git gc` beside us has packed what was in it, and synced that
 
 
 def _wrong(oid: str, why: str) -> Damaged:

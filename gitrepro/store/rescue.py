@@ -25,18 +25,18 @@ PATIENCE_SECONDS: Final = 3.0
 @contextmanager
 def guarded(repository: Repository, objects: GitObjects) -> Iterator[None]:
     """Move a ref inside: when a gc was at work then, everything `objects` wrote outlives it."""
-    kept = _keep(repository, objects.written) if _gc(repository) else None
+    kept = _keep(repository, objects.written) if running_gc(repository) else None
     yield
-    running = _gc(repository)
+    running = running_gc(repository)
     if running is None and kept is None:
         return
     # A gc that begins from here on sees the ref. Only the one that is running may have looked before.
     kept = kept or _keep(repository, objects.written)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while running is not None and _gc(repository) == running and time.monotonic() < deadline:
+    while running is not None and running_gc(repository) == running and time.monotonic() < deadline:
         time.sleep(0.02)
     _write_missing(repository, objects.written.values())
-    if running is None or _gc(repository) != running:
+    if running is None or running_gc(repository) != running:
         fs.remove_quietly(kept)
 
 
@@ -52,13 +52,13 @@ def bring_back(repository: Repository) -> None:
         StorageError: the disk refuses.
     """
     for path in waiting(repository):
-        calm = _gc(repository) is None
+        calm = running_gc(repository) is None
         _write_missing(repository, _read(path))
         if calm:
             fs.remove_quietly(path)
 
 
-def _gc(repository: Repository) -> tuple[int, int] | None:
+def running_gc(repository: Repository) -> tuple[int, int] | None:
     """Which `git gc` runs in this repository; None when none does."""
     path = repository.common_dir / "gc.pid"
     try:
