@@ -4,8 +4,8 @@ Python imports a module of this name at every start, before the user's program. 
 word of what it sees; then it takes itself off `sys.path` and out of `sys.modules` and imports the `sitecustomize` that
 Python would have found without it, so that one runs, fails or is absent as ever.
 
-It works in any Python from 3.8 on, whether or not gitrepro is installed there: its three helpers are loaded by their
-paths. It prints nothing, raises nothing, and costs a start a few milliseconds; `import json` would cost more.
+It works in any Python from 3.8 on, whether or not gitrepro is installed there: its helpers are loaded by their paths.
+It prints nothing, raises nothing, and costs a start a few milliseconds; `import json` would cost more.
 
 Without `GITREPRO_LIVE`, the run's live folder, it does nothing, and neither does it in the workers that multiprocessing
 or joblib start, nor in pip. It reads `GITREPRO_SEED` (the seed the run was asked to have), `GITREPRO_SEEDING` (`on`:
@@ -13,10 +13,13 @@ set it) and `GITREPRO_ROOT` (the work tree whose modules count as the user's).
 
 Each interpreter appends to a file of its own, `observed-<pid>-<monotonic ns>.jsonl`, a line per event:
 
-    python         pid, ppid, argv, executable, version, cwd
+    python         pid, ppid, argv, executable, version, cwd; launch where it is one of several ranks
     seeds          generators, after each library seen and each seeding call (call, argument, by, order)
     environment    environment, once NumPy or torch comes in, else at the end
-    end            generators, frameworks, local_modules, usage; missing where the process was killed
+    opened         opened: the path of an event file of TensorBoard that is opened for writing
+    config         config: all that is known by now of the program's configuration, each time it has grown
+    end            generators, frameworks, local_modules, module_digests, outside_modules, usage; missing where the
+                   process was killed
 """
 
 from __future__ import annotations
@@ -41,6 +44,13 @@ _WORKERS = (
     "loky.backend",
     os.path.join("torch", "_inductor", "compile_worker"),
 )
+_EVENT_FILES_AT_MOST = 1_000
+# Which of several processes this is, as their launcher tells it.
+_RANKS = (
+    "MASTER_PORT", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "RANK", "SLURM_JOB_ID", "SLURM_NTASKS",
+    "SLURM_PROCID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "TORCHELASTIC_RESTART_COUNT",
+    "TORCHELASTIC_RUN_ID", "WORLD_SIZE",
+)  # fmt: skip
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 
 
@@ -58,6 +68,16 @@ def _helper(name: str) -> Any:
             del sys.modules[alias]
             raise
     return sys.modules[alias]
+
+
+def _folder(name: str, module: str) -> Any:
+    """A file in a folder of gitrepro whose files import each other, and nothing else of gitrepro."""
+    alias = "_gitrepro_" + name.rpartition(".")[2]
+    if alias not in sys.modules:
+        package = type(sys)(alias)
+        package.__path__ = [os.path.join(_PACKAGE, *name.split("."))]
+        sys.modules[alias] = package
+    return __import__(alias + "." + module, fromlist=[module])
 
 
 def _quietly(act: Callable[..., Any], *args: Any) -> Any:
@@ -79,6 +99,14 @@ def _command_line() -> list[str]:
         return [sys.executable, *getattr(sys, "argv", [])]
 
 
+def _without_secrets(argv: list[str]) -> list[str]:
+    """The words as a record may hold them; where they cannot be looked through, those up to the script."""
+    if len(argv) <= 2:
+        return argv
+    clean = _quietly(lambda: _folder("capture.secrets", "tree").redact_argv(argv))
+    return argv[:1] if clean is None else list(clean)
+
+
 def _program(argv: list[str]) -> tuple[str, str]:
     """What Python was told to run: ("c", code), ("m", module) or ("", script)."""
     words = iter(argv[1:])
@@ -96,6 +124,12 @@ def _program(argv: list[str]) -> tuple[str, str]:
                         next(words, None)
                     break
     return "", ""
+
+
+def _is_written_event_file(path: Any, mode: Any = None, flags: Any = 0) -> bool:
+    if not isinstance(path, (str, bytes)) or "tfevents" not in os.fsdecode(path):
+        return False
+    return bool(set("wax+").intersection(mode)) if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
 def _is_helper_process(argv: list[str]) -> bool:
@@ -117,16 +151,24 @@ class _Report:
         self._path = os.path.join(live, f"observed-{self._pid}-{time.monotonic_ns()}.jsonl")
         self._environment_told = False
         self._watch: Any = None
+        self._modules: Any = None
+        self._config: Any = None
 
     def begin(self) -> None:
         import atexit
 
         argv = _command_line()
-        begin = {"pid": self._pid, "ppid": os.getppid(), "argv": argv, "executable": sys.executable}
+        begin = {"pid": self._pid, "ppid": os.getppid(), "argv": _without_secrets(argv), "executable": sys.executable}
         told = {"event": "python", **begin, "version": sys.version.split()[0], "cwd": _quietly(os.getcwd)}
+        ranked = {name: os.environ[name] for name in _RANKS if name in os.environ}
+        if ranked:
+            told["launch"] = ranked
         _quietly(self._write, told)  # seeds are set even where the disk takes no word of it
         atexit.register(_quietly, self._end)
         _quietly(self._watch_seeds)
+        _quietly(self._watch_modules, argv)
+        _quietly(self._watch_config)
+        _quietly(self._watch_event_files)
 
     def _watch_seeds(self) -> None:
         asked = os.environ.get("GITREPRO_SEED")
@@ -135,6 +177,42 @@ class _Report:
         watch = _helper("training.seeds").SeedWatch(requested=requested, seed_now=seed_now, on_event=self._seeds)
         watch.start()
         self._watch = watch
+
+    def _watch_modules(self, argv: list[str]) -> None:
+        watch = _helper("capture.modules").ModuleWatch(os.environ.get("GITREPRO_ROOT") or os.getcwd())
+        watch.start()
+        how, script = _program(argv)
+        if not how and script.endswith(".py"):
+            watch.note(script)  # nobody imports it
+        self._modules = watch
+
+    def _watch_config(self) -> None:
+        watching = _folder("capture.observing", "watch")
+        config = watching.ConfigWatch(
+            tell=lambda known: self._write({"event": "config", "config": known}),
+            own=self._modules.own,
+            blob_name=_helper("capture.modules").blob_name,
+            helper=lambda name: _folder("capture.observing", name),
+            secrets=lambda: _folder("capture.secrets", "tree"),
+        )
+        sys.meta_path.insert(0, _helper("training.seeds").Finder(watching.LIBRARIES, config.meet))
+        for library in watching.LIBRARIES:
+            if library in sys.modules:
+                config.meet(library, sys.modules[library])
+        self._config = config
+
+    def _watch_event_files(self) -> None:
+        told: set[str] = set()
+
+        def opened(event: str, args: tuple[Any, ...]) -> None:
+            # For every event of the interpreter, and for ever: what is not ours must leave at the first comparison.
+            if event == "open" and _is_written_event_file(*args[:3]):
+                path = os.path.abspath(os.fsdecode(args[0]))
+                if path not in told and len(told) < _EVENT_FILES_AT_MOST:
+                    told.add(path)
+                    _quietly(self._write, {"event": "opened", "opened": path})
+
+        sys.addaudithook(opened)
 
     def _seeds(self, event: dict[str, Any]) -> None:
         self._write(event)
@@ -152,14 +230,15 @@ class _Report:
         if not self._mine():
             return
         self._environment()
-        root = os.environ.get("GITREPRO_ROOT")
+        if self._config is not None:
+            self._config.end()
         said = {
             "generators": _quietly(self._watch.generators) if self._watch is not None else None,
             "frameworks": _quietly(lambda: _helper("capture.environment").frameworks()),
-            "local_modules": _quietly(lambda: _helper("capture.environment").local_modules(root)) if root else None,
             "usage": _quietly(lambda: _helper("capture.hardware").usage()),
         }
-        self._write({"event": "end", **{name: value for name, value in said.items() if value is not None}})
+        modules = _quietly(lambda: self._modules.document()) or {}
+        self._write({"event": "end", **{name: value for name, value in said.items() if value is not None}, **modules})
 
     def _mine(self) -> bool:
         return os.getpid() == self._pid  # a forked child has our memory, but not our story to tell

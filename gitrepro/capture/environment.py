@@ -8,7 +8,7 @@ what belongs to this run and this machine alone is in `host()`.
 """
 
 # pathlib is an import that the program would pay for.
-# ruff: noqa: PTH110, PTH112, PTH118, PTH120, PTH206, PTH208
+# ruff: noqa: PTH110, PTH112, PTH118, PTH208
 from __future__ import annotations
 
 import os
@@ -30,7 +30,7 @@ PREFIXES = (
 )  # fmt: skip
 NAMES = frozenset(
     "HF_DATASETS_CACHE HF_DATASETS_OFFLINE HF_ENDPOINT HF_HOME HF_HUB_CACHE HF_HUB_ENABLE_HF_TRANSFER HF_HUB_OFFLINE "
-    "LANG LC_ALL LC_NUMERIC PYTHONHASHSEED PYTHONOPTIMIZE PYTHONUTF8 PYTHON_GIL TOKENIZERS_PARALLELISM "
+    "LANG LC_ALL LC_NUMERIC PYTHONOPTIMIZE PYTHONUTF8 PYTHON_GIL TOKENIZERS_PARALLELISM "
     "TRANSFORMERS_OFFLINE TZ".split()
 )
 # These name a job, a device slot or a peer rather than an environment.
@@ -324,39 +324,6 @@ def _thread_pools() -> list[dict[str, Any]]:
 
     pools = _quietly(info) or []
     return sorted(pools, key=lambda pool: [str(pool.get(key)) for key in kept])
-
-
-# --- the program's own code -------------------------------------------------------------------------------------------
-
-_FOREIGN = frozenset({"site-packages", "dist-packages", "__pycache__", ".venv", "venv", ".tox", ".nox"})
-
-
-def local_modules(root: str) -> list[str]:
-    """The files under `root` that this process has imported, relative to it, sorted.
-
-    Args:
-        root: the folder of the program's own code; environments inside it are not the program's own.
-    """
-    base = os.path.realpath(root)
-    prefixes = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)} - {base}
-    found = set()
-    for module in list(sys.modules.values()):
-        file = _quietly(lambda: module.__file__)  # noqa: B023 - called at once
-        if isinstance(file, str) and not file.startswith("<"):
-            found.add(_inside(os.path.realpath(file), base, prefixes))
-    return sorted(found - {""})
-
-
-def _inside(file: str, base: str, prefixes: Iterable[str]) -> str:
-    """The path of `file` under `base`, or nothing when it is not the program's own."""
-    # A module inside a zip file is no file; one that was removed since it was imported was.
-    if not file.startswith(base.rstrip(os.sep) + os.sep) or not os.path.isdir(os.path.dirname(file)):
-        return ""
-    nested = [prefix for prefix in prefixes if prefix.startswith(base.rstrip(os.sep) + os.sep)]
-    relative = os.path.relpath(file, base)
-    if any(file.startswith(prefix + os.sep) for prefix in nested) or _FOREIGN.intersection(relative.split(os.sep)):
-        return ""
-    return relative.replace(os.sep, "/")
 
 
 # --- reading without failing ------------------------------------------------------------------------------------------

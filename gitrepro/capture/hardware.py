@@ -107,23 +107,32 @@ def _limit_bytes(root: str) -> int | None:
     return min(limits) if limits else None
 
 
-def cgroup_oom_kills(*, root: str = "/") -> int | None:
-    """How many processes of this process's own cgroup the kernel has killed for memory; None when it does not say.
+def cgroup_oom_kills(*, process: str = "self", root: str = "/") -> dict[str, int]:
+    """How many processes the kernel has killed for memory, by cgroup: that of a process; empty when it does not say.
 
     Args:
+        process: the id of a process that lives.
         root: where the system's files are found.
     """
-    for version, folder in _cgroups(root, "memory"):
-        text = _read(os.path.join(folder, "memory.events" if version == 2 else "memory.oom_control"))
-        match = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
+    for _version, folder in _cgroups(root, "memory", process):
+        count = oom_kills_in(folder)
+        if count is not None:
+            return {folder: count}
+    return {}
+
+
+def oom_kills_in(folder: str) -> int | None:
+    """The kernel's count for the cgroup at `folder`; None when there is none."""
+    for name in ("memory.events", "memory.oom_control"):  # of cgroup version 2, of version 1
+        match = re.search(r"^oom_kill (\d+)$", _read(os.path.join(folder, name)), re.MULTILINE)
         if match:
             return int(match[1])
     return None
 
 
-def _cgroups(root: str, controller: str) -> Iterator[tuple[int, str]]:
-    """The folders of this process's cgroup and of those around it, innermost first, with the cgroup version."""
-    for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
+def _cgroups(root: str, controller: str, process: str = "self") -> Iterator[tuple[int, str]]:
+    """The folders of a process's cgroup and of those around it, innermost first, with the cgroup version."""
+    for line in _read(os.path.join(root, "proc", process, "cgroup")).splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:

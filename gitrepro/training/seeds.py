@@ -17,7 +17,7 @@ from _thread import _local
 
 TYPE_CHECKING = False  # as typing has it, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import FrameType, ModuleType
     from typing import Any
@@ -427,7 +427,8 @@ class SeedWatch:
         self._on_event = on_event
         self._watching = False
         self._thread = _local()
-        self._finder = _Finder(self)
+        self._finder = Finder(_LIBRARIES, self.meet)
+        self._finder.seed_watch = self
         self._generators: dict[str, _Generator] = {}
         self._origins: dict[int, str] = {}
         self._hash = self._quietly(hash_seed) or {}
@@ -669,15 +670,23 @@ def _is_generator(argument: Any) -> bool:
 # ---------------------------------------------------------------- right after an import
 
 
-class _Finder:
-    """Stands first on sys.meta_path, finds what the others find, and is there when the import is done."""
+class Finder:
+    """Stands first on sys.meta_path, finds what the others find, and is there when the import is done.
 
-    def __init__(self, watch: SeedWatch) -> None:
-        self.seed_watch = watch
+    Args:
+        names: the modules that are waited for.
+        meet: is called with the name and the module, and `fresh=True`, when one of them stands.
+    """
+
+    seed_watch: SeedWatch
+
+    def __init__(self, names: Iterable[str], meet: Callable[..., None]) -> None:
+        self._names = frozenset(names)
+        self._meet = meet
         self._looking = _local()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in _LIBRARIES or getattr(self._looking, "now", False):
+        if name not in self._names or getattr(self._looking, "now", False):
             return None
         self._looking.now = True
         try:
@@ -685,7 +694,7 @@ class _Finder:
         finally:
             self._looking.now = False
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader, name, self.seed_watch)  # type: ignore[assignment]
+            spec.loader = _Loader(spec.loader, name, self._meet)  # type: ignore[assignment]
         return spec
 
     def _found_by_others(self, name: str, path: Any, target: Any) -> ModuleSpec | None:
@@ -698,14 +707,14 @@ class _Finder:
 
 
 class _Loader:
-    """The real loader, except that it calls on the watch once the module stands."""
+    """The real loader, except that it says so once the module stands."""
 
     _real: Any = None
 
-    def __init__(self, real: Any, name: str, watch: SeedWatch) -> None:
+    def __init__(self, real: Any, name: str, meet: Callable[..., None]) -> None:
         self._real = real
         self._name = name
-        self._watch = watch
+        self._meet = meet
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._real, attribute)
@@ -719,4 +728,4 @@ class _Loader:
         # First of all step aside: the module, and whoever asks it, sees the loader it would have had.
         module.__spec__.loader = module.__loader__ = self._real
         self._real.exec_module(module)
-        self._watch.meet(self._name, module, fresh=True)
+        self._meet(self._name, module, fresh=True)

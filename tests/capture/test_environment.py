@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gitrepro.capture import environment
+from gitrepro.capture import environment, modules
 
 FILE = Path(environment.__file__)
 BY_PATH = """
@@ -162,24 +162,6 @@ def test_the_threads_of_blas_are_described_without_private_paths():
     assert np.__file__.split("/numpy/")[0] not in json.dumps(pools)
 
 
-def test_the_programs_own_modules_are_named_and_its_environments_are_not(tmp_path):
-    for name in ("train.py", "lib/net.py", ".venv/lib/site-packages/dep.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    (tmp_path / "train.py").write_text(
-        "import sys, importlib.util\n"
-        f"sys.path[1:1] = [{str(tmp_path / 'lib')!r}, {str(tmp_path / '.venv/lib/site-packages')!r}]\n"
-        "import net, dep\n"
-        f"spec = importlib.util.spec_from_file_location('described', {str(FILE)!r})\n"
-        "described = importlib.util.module_from_spec(spec)\n"
-        "spec.loader.exec_module(described)\n"
-        "print(described.local_modules(sys.argv[1]))\n"
-    )
-    done = subprocess.run([sys.executable, "train.py", "."], cwd=tmp_path, capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "['lib/net.py', 'train.py']"
-
-
 def test_a_module_that_answers_with_an_error_is_passed_over(tmp_path, monkeypatch):
     class Hostile:
         def __getattr__(self, name: str) -> object:
@@ -188,5 +170,5 @@ def test_a_module_that_answers_with_an_error_is_passed_over(tmp_path, monkeypatc
     for name in ("hostile", "torch", "numpy"):
         monkeypatch.setitem(sys.modules, name, Hostile())
 
-    assert environment.local_modules(str(tmp_path)) == []
+    assert modules.local_modules(str(tmp_path)) == []
     assert "torch" not in environment.frameworks()

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from .argv import from_argv, parse_assignment, parse_scalar
 from .files import from_file
+from .given import Given
 from .layers import FORMAT, Config, Layer, merge
 from .live import LiveConfig
+from .observed import with_observed
 from .values import Value, dotted, flatten, from_object, split_key
 
 __all__ = [
     "FORMAT",
     "Config",
+    "Given",
     "Layer",
     "LiveConfig",
     "Value",
@@ -31,4 +34,5 @@ __all__ = [
     "parse_assignment",
     "parse_scalar",
     "split_key",
+    "with_observed",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from .values import Value, dotted, from_object
+from .values import Value, dotted, from_object, leaves, split_key
 
 FORMAT = 1
 
@@ -106,3 +106,29 @@ def _values_of(tree: dict[str, _Node]) -> dict[str, Value]:
 def _same(one: Value, other: Value) -> bool:
     """Equal and of one type, so that 1, 1.0 and True differ and NaN is itself."""
     return type(one) is type(other) and repr(one) == repr(other)
+
+
+def layers_of(document: Mapping[str, Any]) -> list[Layer]:
+    """The layers that a document was merged from, as far as it still tells: what an equal value replaced is gone."""
+    said: dict[str, list[tuple[tuple[str, ...], Value]]] = {}
+    sources, overridden = document["sources"], document["overridden"]
+    for key, entries in overridden.items():
+        for before in entries:
+            said.setdefault(before["source"], []).append((split_key(key), before["value"]))
+    for path, value in leaves(document["values"]):
+        said.setdefault(sources.get(dotted(path), "default"), []).append((path, value))
+    return [Layer(source=source, values=nested(values)) for source, values in said.items()]
+
+
+def nested(values: Iterable[tuple[Sequence[str], Value]]) -> dict[str, Value]:
+    """Nested values from leaves and their paths; a leaf that stands where a mapping must be gives way."""
+    found: dict[str, Value] = {}
+    for (*folders, name), value in values:
+        place = found
+        for folder in folders:
+            below = place.get(folder)
+            if not isinstance(below, dict):
+                below = place[folder] = {}
+            place = below
+        place[name] = value
+    return found

@@ -23,15 +23,16 @@ class LiveConfig(MutableMapping[str, Any]):
         on_change: called with the dotted key and the converted value at each assignment.
     """
 
-    __slots__ = ("_on_change", "_path", "_read", "_values")
+    __slots__ = ("_on_change", "_path", "_read", "_values", "_written")
 
     _on_change: OnChange | None
     _path: tuple[str, ...]
     _read: set[tuple[str, ...]]
     _values: dict[str, Value]
+    _written: set[tuple[str, ...]]
 
     def __init__(self, values: Mapping[str, Value] | None = None, *, on_change: OnChange | None = None) -> None:
-        self._bind(from_object(values), (), on_change, set())
+        self._bind(from_object(values), (), on_change, set(), set())
 
     def _bind(
         self,
@@ -39,11 +40,13 @@ class LiveConfig(MutableMapping[str, Any]):
         path: tuple[str, ...],
         on_change: OnChange | None,
         read: set[tuple[str, ...]],
+        written: set[tuple[str, ...]],
     ) -> None:
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_path", path)
         object.__setattr__(self, "_on_change", on_change)
         object.__setattr__(self, "_read", read)
+        object.__setattr__(self, "_written", written)
 
     def __getitem__(self, key: str) -> Any:
         value = self._values[key]
@@ -52,12 +55,13 @@ class LiveConfig(MutableMapping[str, Any]):
             self._read.add(path)
             return value
         inner = LiveConfig.__new__(LiveConfig)
-        inner._bind(value, path, self._on_change, self._read)
+        inner._bind(value, path, self._on_change, self._read, self._written)
         return inner
 
     def __setitem__(self, key: str, value: Any) -> None:
         converted = from_object({key: value})
         self._values.update(converted)
+        self._written.update(path for path, _ in leaves(converted, under=self._path))
         if self._on_change is not None:
             ((name, plain),) = converted.items()
             self._on_change(dotted((*self._path, name)), plain)
@@ -104,7 +108,8 @@ class LiveConfig(MutableMapping[str, Any]):
     __hash__ = None  # type: ignore[assignment]  # it changes, as a dict does
 
     def __reduce__(self) -> tuple[type[LiveConfig], tuple[dict[str, Value]]]:
-        """A copy in another process is on its own: it reports nothing."""
+        """A copy in another process is on its own: it reports nothing, and what it reads is not seen here."""
+        self._read.update(path for path, _ in leaves(self._values, under=self._path))
         return LiveConfig, (self._values,)
 
     def as_dict(self) -> dict[str, Any]:
@@ -115,6 +120,11 @@ class LiveConfig(MutableMapping[str, Any]):
     def snapshot(self) -> dict[str, Any]:
         """A plain deep copy for the record, which reads nothing."""
         return from_object(self._values)
+
+    def never_read(self) -> list[str]:
+        """`unread()` but for keys the program set itself; nothing where the program reads its settings elsewhere."""
+        written = {dotted(path) for path in self._written}
+        return [key for key in self.unread() if key not in written] if self._read else []
 
     def unread(self) -> list[str]:
         """The dotted keys under this mapping that nobody has read: misspelt or dead settings."""

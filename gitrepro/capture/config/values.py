@@ -9,7 +9,7 @@ import math
 import re
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from pathlib import PurePath
@@ -43,11 +43,16 @@ def from_object(obj: object) -> dict[str, Value]:
 
 @final
 class Plain:
-    """One conversion: it counts what it has taken in and knows what it is inside of."""
+    """One conversion: it counts what it has taken in and knows what it is inside of.
 
-    __slots__ = ("characters", "inside", "values")
+    Args:
+        opaque: the text of an object that has no plain value; by default how it prints.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("characters", "inside", "opaque", "values")
+
+    def __init__(self, *, opaque: Callable[[object], str] | None = None) -> None:
+        self.opaque = opaque or _short_repr
         self.inside: list[int] = []
         self.values = 0
         self.characters = 0
@@ -89,7 +94,7 @@ class Plain:
         items = _items(obj)
         if items is not None:
             return self._mapping(obj, items, path)
-        return self._text(_short_repr(obj), path)
+        return self._text(self.opaque(obj), path)
 
     def _mapping(self, obj: object, items: Iterable[tuple[object, object]], path: tuple[str, ...]) -> dict[str, Value]:
         self._enter(obj, path)

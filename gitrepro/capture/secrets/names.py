@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 from functools import lru_cache
-from itertools import pairwise
 
 MARK = "<redacted:"
 
@@ -121,7 +120,7 @@ def _tier_of_words(parts: list[str]) -> Tier:
 
 
 def _tier_of_key(parts: list[str]) -> Tier:
-    pairs = [(before, _singular(after)) for before, after in pairwise(parts)]
+    pairs = [(before, _singular(after)) for before, after in zip(parts, parts[1:])]  # noqa: B905, RUF007 - of Python 3.8
     if pairs and pairs[-1] in _STRONG_PAIRS:
         return Tier.STRONG
     if any(pair in _STRONG_PAIRS for pair in pairs):
@@ -144,7 +143,7 @@ def _tier_of_token(parts: list[str]) -> Tier:
 
 
 def _singular(part: str) -> str:
-    return part.removesuffix("s") if part in ("keys", "tokens") else part
+    return part[:-1] if part in ("keys", "tokens") else part
 
 
 _NO_VALUE = frozenset({"", "true", "false", "none", "null", "nil", "yes", "no", "on", "off", "auto", "default"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 
 from .names import MARK, REFERENCE, Tier, hides, mark, tier_of
 
@@ -52,29 +52,29 @@ _NAME_HINTS = (
 )  # fmt: skip
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def shape_hint() -> re.Pattern[str]:
     """One pass over a line; on most of them it finds nothing and the line is done."""
     hints = {re.escape(hint) for _, hints, _ in _SHAPES for hint in hints.split()}
     return re.compile("|".join([*sorted(hints), "private key", r"://\S{0,800}@"]))
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _name_hint() -> re.Pattern[str]:
     return re.compile("|".join(re.escape(hint) for hint in _NAME_HINTS))
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def shapes() -> re.Pattern[str]:
     return re.compile(r"(?<![\w\-])(?:" + "|".join(f"(?P<{kind}>{pattern})" for kind, _, pattern in _SHAPES) + ")")
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _block() -> re.Pattern[str]:
     return re.compile(_BLOCK, re.DOTALL)
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _userinfo() -> re.Pattern[str]:
     # A port is not a password: `http://host:8080/@page`. A password may itself hold `@`, or a slash left unencoded.
     password = r"""(?!\d{1,5}(?:[/?#\s"'`]|$))(?:[^\s"'`/?#]{1,512}|[^\s"'`@]{1,512})"""
@@ -84,7 +84,7 @@ def _userinfo() -> re.Pattern[str]:
 _NAME = r"(?P<name>[A-Za-z_][\w.\-]{0,79}(?: (?:key|token|secret|string|password|cookie))?)"
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _pair() -> re.Pattern[str]:
     """The start of `name=value`, `"name": "value"`, `name: Type = "value"` or `--name value`, up to the value."""
     annotated = r"""\s{0,4}:\s{0,4}[A-Za-z_][\w.\[\]| ]{0,40}=\s{0,4}(?=["'])"""
@@ -105,13 +105,13 @@ _INSIDE = {
 }
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _value(quote: str, *, whole: bool) -> re.Pattern[str]:
     """A value after its opening quote; the first characters suffice to judge it."""
     return re.compile(_INSIDE[quote] + ("+" if whole else "{1,512}"))
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _whole_line() -> re.Pattern[str]:
     """A line that is one assignment: the value runs to its end, whatever characters it holds."""
     start = r"^[+\- \t]{0,16}(?:export |set |declare -x |ENV )?"
@@ -119,7 +119,7 @@ def _whole_line() -> re.Pattern[str]:
     return re.compile(lead + r"(?P<value>[^\s\"'`=]\S{0,4095})[ \t\r]*$", re.MULTILINE)
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _header() -> re.Pattern[str]:
     """An authorization or cookie header: the rest of the line, up to a quote."""
     names = r"(?P<name>(?:proxy-)?authorization|(?:set-)?cookie2?)"
@@ -127,14 +127,14 @@ def _header() -> re.Pattern[str]:
     return re.compile(lead + r"""(?P<value>[^\s"'\\][^\n"'\\]{0,8192})""", re.IGNORECASE)
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _spoken() -> re.Pattern[str]:
     """`password is X`, `set the token to 'X'`, and a name with a key-like word right after it."""
     joined = r"""\s{1,4}(?:(?:is|was|to|as)\s{1,4}["'`]?|["'`]?(?=[\w+/\-]{20}))"""
     return re.compile(rf"""(?<![\w.\-])(?P<lead>{_NAME}{joined})(?P<value>[^\s"'`<>(){{}}]{{6,512}})""")
 
 
-@cache
+@lru_cache(maxsize=None)  # noqa: UP033 - of Python 3.8
 def _login() -> re.Pattern[str]:
     """`wandb login KEY`: the key is 40 hex digits, as is every Git name, so only the words before it tell."""
     return re.compile(r"(?P<lead>wandb\s{1,4}login\s{1,4}(?:--[\w\-]{1,40}\s{1,4}){0,4})[0-9a-f]{40,128}")

@@ -54,7 +54,7 @@ def _redacted(name: str, value: Any, tier: Tier, path: str, hidden: list[str]) -
             key: _redacted(str(key), item, _inherited(tier, str(key)), f"{path}.{_escaped(key)}", hidden)
             for key, item in value.items()
         }
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_redacted(name, item, tier, f"{path}.{index}", hidden) for index, item in enumerate(value)]
     clean = redacted_leaf(name, value, tier)
     if clean is not value:
@@ -73,7 +73,7 @@ def redacted_leaf(name: str, value: Any, tier: Tier) -> Any:
             return mark(name)
         clean = redact_text(value)
         return value if clean == value else clean
-    if isinstance(value, int | float) and not isinstance(value, bool) and tier is Tier.STRONG:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and tier is Tier.STRONG:
         return mark(name)
     return value
 
