@@ -10,31 +10,50 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, final
 
 from .capture import config as configs
-from .capture import environment, hardware, secrets
-from .errors import GitreproError, NotFound, UsageError
+from .capture import environment, hardware, memory, secrets
+from .errors import GitreproError, NotFound, StorageError, UsageError
 from .records import ids
 from .records.run import RunRecord, Status
 from .run import commit
-from .run.compose import LIMIT, read_observed, stamp
+from .run.compose import read_observed, stamp
+from .run.intake.files import ProgramFiles, Wanted
+from .run.launchkey import Launch, launch_of
 from .run.names import check_name, name_for
-from .run.outcome import LESS_MEMORY
+from .run.outcome import culprit, out_of_memory
 from .run.place import Place
-from .run.recording import Recording
-from .run.start import actor, capture_code, check_config, code_at_end, kept_argv, lost_argv, open_recording, version
+from .run.recording import Recording, SeatTaken
+from .run.resumed import AUTO, Asked, Resumed
+from .run.start import (
+    actor,
+    begun,
+    capture_code,
+    check_config,
+    code_at_end,
+    kept_argv,
+    lost_argv,
+    open_recording,
+    rejoin,
+    remember,
+    resumed,
+    started,
+    version,
+)
 from .run.streams import OUTPUT_BYTES, Stream, connect
+from .run.tabulate import LIMIT
 from .run.wish import check_note
+from .store import launches, spool
 from .store.fold import Identity
+from .store.lease import Life, life
 from .store.live import ERRORS, OUTPUT
 
 _BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
-_OUT_OF_MEMORY: Final = ("OutOfMemoryError", "CUDA out of memory", "\nMemoryError")
 _GRANDCHILD_SECONDS: Final = 1.0
 _WORDS_ON_RECORD: Final = 4_000
 
@@ -54,6 +73,8 @@ class Order:
     drawn: bool = False
     recorded: bool = True
     config: tuple[configs.Layer, ...] = ()
+    files: Wanted = field(default_factory=Wanted)
+    resume: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -76,7 +97,8 @@ def launch(order: Order, *, where: Place, say: Callable[[str], None]) -> Outcome
         say: is given one line when the run starts.
 
     Raises:
-        NotFound: there is no such program; nothing was recorded.
+        NotFound: there is no such program, or no such run to resume; nothing was recorded.
+        Ambiguous: several runs are meant by the one to resume.
         UsageError: an argument is wrong, or the program cannot be started; nothing was recorded.
     """
     if shutil.which(order.argv[0], path=order.environ.get("PATH")) is None:
@@ -86,26 +108,69 @@ def launch(order: Order, *, where: Place, say: Callable[[str], None]) -> Outcome
             do="check the spelling; for a script: `gitrepro record -- python script.py`",
         )
     identity = where.identity()
-    record, config = _describe(order, where, identity)
-    recording = open_recording(where, record, config, _surroundings(), supervised=True) if order.recorded else None
+    rank = launch_of(order.environ) if order.recorded else None
+    with _alone(where, rank):
+        record, recording = _joined(where, rank) or _opened(order, where, identity, rank)
     say(_greeting(order, record, recording))
     root = where.repository.work_tree if where.repository else None
-    program = Program(order, recording, root=root or Path.cwd())
+    program = Program(order, recording, root=root or Path.cwd(), rank=rank)
     with program.signals_passed_on():
+        files = ProgramFiles(order.files, recording, where, here=Path.cwd()) if recording else None
         exit_code = program.run()
+        if files:
+            files.finish()
         if recording is None:
             trouble = "nothing was recorded" if order.recorded else ""
             return Outcome(exit_code=_shell_code(exit_code), run_id=record.id, record=None, trouble=trouble)
-        return _close(order, program, recording, where, identity, exit_code)
+        return _close(order, program, recording, where, identity, exit_code, rank)
 
 
-def _describe(order: Order, where: Place, identity: Identity) -> tuple[RunRecord, dict[str, Any]]:
+def _alone(where: Place, rank: Launch | None) -> AbstractContextManager[None]:
+    """Of the ranks of one launch (`srun gitrepro record -- ...`), one at a time joins or leaves their run."""
+    return launches.held(where.home, rank.key) if rank else nullcontext()
+
+
+def _joined(where: Place, rank: Launch | None) -> tuple[RunRecord, Recording] | None:
+    """The run that another rank of this launch has begun, if it has."""
+    folder = begun(where.home, rank) if rank else None
+    try:
+        recording = rejoin(folder, launch=rank) if folder else None
+    except SeatTaken:
+        return None
+    return (started(recording.folder), recording) if recording else None
+
+
+def _opened(order: Order, where: Place, identity: Identity, rank: Launch | None) -> tuple[RunRecord, Recording | None]:
+    record, config, resumes = _describe(order, where, identity, rank)
+    if not order.recorded:
+        return record, None
+    surroundings = _surroundings()
+    recording = open_recording(where, record, config, surroundings, supervised=True, launch=rank, resumes=resumes)
+    if rank and recording and begun(where.home, rank) is None:
+        remember(where.home, rank.key, recording)
+    return record, recording
+
+
+def _resumed(order: Order, where: Place, identity: Identity, asked: Asked) -> Resumed | None:
+    # Named on the command line it must be there; what a launcher starts again goes on with what is found.
+    if order.resume is None or order.resume == AUTO:
+        return resumed(asked, where, identity=identity)
+    from .run import attempts
+
+    return attempts.earlier(asked, where, identity=identity)
+
+
+def _describe(
+    order: Order, where: Place, identity: Identity, rank: Launch | None
+) -> tuple[RunRecord, dict[str, Any], Resumed | None]:
     run_id = ids.new_id()
     parent = order.environ.get("GITREPRO_RUN", "")
     argv = secrets.redact_argv(list(order.argv))
     merged = configs.merge([*order.config, configs.Layer(source="argv", values=configs.from_argv(order.argv))])
     config, hidden = secrets.redact_document(merged.document())
     check_config(config)
+    asked = Asked(run=order.resume, argv=kept_argv(argv), config=merged.values, environ=order.environ, launch=rank)
+    resumes = _resumed(order, where, identity, asked) if order.recorded else None
     named = [*order.argv, *(str(value) for value in configs.flatten(merged.values).values())]
     record = RunRecord(
         id=run_id,
@@ -116,16 +181,22 @@ def _describe(order: Order, where: Place, identity: Identity) -> tuple[RunRecord
         actor=actor(identity),
         host=environment.host(),
         argv=kept_argv(argv),
-        code=capture_code(where, named=named, identity=identity) if order.recorded else None,
+        code=_code(order, where, named, identity) if order.recorded else None,
         seeds={"requested": order.seed, "source": _seed_source(order)},
         group=None if order.group is None else check_name(order.group, what="group"),
         labels=tuple(sorted({check_name(label, what="label") for label in order.labels})),
         note=check_note(order.note),
         parents=(parent,) if ids.is_id(parent) else (),
+        resumes=resumes.id if resumes else None,
+        lineage=resumes.lineage if resumes else None,
         losses=lost_argv(argv),
-        recorder={"version": version(), "hidden": hidden},
+        recorder={"version": version(), "hidden": hidden, **order.files.document()},
     )
-    return record, config
+    return record, config, resumes
+
+
+def _code(order: Order, where: Place, named: list[str], identity: Identity) -> dict[str, Any] | None:
+    return capture_code(where, named=named, identity=identity, outputs=order.files.written(Path.cwd()))
 
 
 def _seed_source(order: Order) -> str | None:
@@ -149,7 +220,9 @@ def _greeting(order: Order, record: RunRecord, recording: Recording | None) -> s
     lost = "" if recording else "; NOT RECORDED"
     if not order.recorded:
         return f"recording is off, {seed}"
-    return f"recording {record.name} ({record.short_id}), {seed}{dirty}{lost}"
+    rank = f", rank {recording.rank}" if recording and recording.rank else ""
+    again = f", resuming {record.resumes[-8:]}" if record.resumes else ""
+    return f"recording {record.name} ({record.short_id}){rank}{again}, {seed}{dirty}{lost}"
 
 
 # -- the program
@@ -159,8 +232,9 @@ def _greeting(order: Order, record: RunRecord, recording: Recording | None) -> s
 class Program:
     """The child: its environment, its streams, the signals meant for it, and what it cost."""
 
-    def __init__(self, order: Order, recording: Recording | None, *, root: Path) -> None:
+    def __init__(self, order: Order, recording: Recording | None, *, root: Path, rank: Launch | None = None) -> None:
         self._order = order
+        self._rank = rank
         self._root = root
         self._recording = recording
         self._signals: list[int] = []
@@ -213,9 +287,16 @@ class Program:
         return self._signals
 
     @property
-    def killed_for_memory(self) -> bool:
-        now = hardware.cgroup_oom_kills()
-        return now is not None and self._kills_before is not None and now > self._kills_before
+    def memory_kills(self) -> int:
+        """How many processes the kernel has killed for memory in our cgroup, and in that the program went to."""
+        now = {folder: hardware.oom_kills_in(folder) for folder in self._kills_before}
+        return sum(max(0, (count or 0) - self._kills_before[folder]) for folder, count in now.items())
+
+    def _look_where_it_is(self) -> None:
+        # A program may enter a cgroup of its own, and when it has ended nothing tells which it was.
+        if self._child and self._child.returncode is None:
+            for folder, count in hardware.cgroup_oom_kills(process=str(self._child.pid)).items():
+                self._kills_before.setdefault(folder, count)
 
     @property
     def dropped_bytes(self) -> int:
@@ -227,6 +308,9 @@ class Program:
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
+        if number == signal.SIGTERM and self._recording and not self._recording.ended:
+            # What follows may be a SIGKILL, for us too.
+            self._recording.event("signal", number=number)
         if self._child is None:
             self._pending.append(number)
         else:
@@ -246,11 +330,11 @@ class Program:
 
     def _start(self) -> None:
         folder = self._recording.folder if self._recording else None
-        out_end, out = connect(1, folder and folder / OUTPUT)
+        out_end, out = connect(1, folder and folder / self._log(OUTPUT))
         error_end = subprocess.STDOUT
         self._streams = [out]
         if not _same_file(1, 2):
-            error_end, error = connect(2, folder and folder / ERRORS)
+            error_end, error = connect(2, folder and folder / self._log(ERRORS))
             self._streams.append(error)
         try:
             self._child = subprocess.Popen(self._order.argv, env=self._environment(), stdout=out_end, stderr=error_end)
@@ -260,6 +344,12 @@ class Program:
                     os.close(end)
         for stream in self._streams:
             stream.start()
+        if self._recording:
+            self._recording.each_second(self._look_where_it_is)
+
+    def _log(self, name: str) -> str:
+        rank = self._recording.rank if self._recording else 0
+        return name if rank == 0 else name.replace(".log", f".rank-{rank}.log")
 
     def _environment(self) -> dict[str, str]:
         env = dict(self._order.environ)
@@ -272,6 +362,10 @@ class Program:
         env["GITREPRO_LIVE"] = str(self._recording.folder)
         env["GITREPRO_ROOT"] = str(self._root)
         env["GITREPRO_SEEDING"] = "on" if self._order.seeding else "off"
+        if self._recording.resumes:
+            env["GITREPRO_RESUMES"] = self._recording.resumes.id
+        if self._rank:
+            env["GITREPRO_RANK"] = str(self._rank.rank)
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_BOOTSTRAP), env.get("PYTHONPATH", "")]))
         return env
 
@@ -310,7 +404,13 @@ def _same_file(one: int, other: int) -> bool:
 
 
 def _close(
-    order: Order, program: Program, recording: Recording, where: Place, identity: Identity, exit_code: int
+    order: Order,
+    program: Program,
+    recording: Recording,
+    where: Place,
+    identity: Identity,
+    exit_code: int,
+    rank: Launch | None,
 ) -> Outcome:
     status, reason = _verdict(program, exit_code)
     _tell_dropped(program, recording)
@@ -321,20 +421,39 @@ def _close(
         started_at=recording.started_at,
     )
     kept = recording.end(status, reason=reason, cost=program.usage, code=seen)
-    code = _shell_code(exit_code)
     trouble = "" if kept else f"its end is not on disk: {recording.journal.last_error}"
-    if where.repository is None or recording.folder.parent.parent != where.home:
+    code = _shell_code(exit_code)
+    try:
+        with _alone(where, rank):
+            if rank:
+                recording.release()
+            if rank and life(recording.folder) is not Life.DEAD:
+                # Nobody waits for anybody: the last rank to leave commits the run of all.
+                return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=trouble)
+            return _commit(recording, where, identity, code, trouble)
+    except StorageError as error:
+        waits = f"it is not committed: {error}; `gitrepro recover` puts it on record"
+        return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=waits)
+    finally:
         recording.release()
-        waits = f"it waits in {recording.folder}; `gitrepro recover --into REPOSITORY` takes it in"
+
+
+def _commit(recording: Recording, where: Place, identity: Identity, code: int, trouble: str) -> Outcome:
+    if where.repository is None or recording.folder.parent.parent != where.home:
+        waits = (
+            f"it waits in {recording.folder}; `gitrepro recover --into REPOSITORY {recording.run_id[-8:]}` takes it in"
+        )
         return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=waits)
     try:
+        if where.spooled:
+            spool.hand_over(where.home, recording.run_id)
+            waits = f"it waits in {where.home}; `gitrepro fold --from {where.home}` commits it"
+            return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=trouble or waits)
         record = commit.commit_run(where.repository, recording.folder, identity=identity)
         return Outcome(exit_code=code, run_id=recording.run_id, record=record, trouble=trouble)
     except (OSError, GitreproError) as error:
         waits = f"it is not committed: {error}; `gitrepro recover` puts it on record"
         return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=waits)
-    finally:
-        recording.release()
 
 
 def _tell_dropped(program: Program, recording: Recording) -> None:
@@ -350,14 +469,19 @@ def _tell_dropped(program: Program, recording: Recording) -> None:
 def _verdict(program: Program, exit_code: int) -> tuple[Status, dict[str, Any] | None]:
     code = _shell_code(exit_code)
     name = _signal_name(exit_code)
-    reason = {"exit_code": code, "kind": "signal" if name else "exit"}
+    reason: dict[str, Any] = {"exit_code": code, "kind": "signal" if name else "exit"}
     reason["message"] = f"killed by {name}" if exit_code < 0 else f"exit code {code}"
     if exit_code == 0:
         # It cleaned up when it was told to go, and went: not all that it had to do is done.
         return (Status.PREEMPTED, reason) if signal.SIGTERM in program.received else (Status.FINISHED, None)
     reason["last_output"] = secrets.redact_text(program.last_words[-_WORDS_ON_RECORD:])
-    if program.killed_for_memory or any(sign in "\n" + program.last_words for sign in _OUT_OF_MEMORY):
-        return Status.OUT_OF_MEMORY, {**reason, **program.usage, "do": LESS_MEMORY}
+    reason.update(culprit(program.last_words))
+    killed = name == "SIGKILL"
+    evidence = memory.of_program(program.last_words, killed=killed, kernel_kills=program.memory_kills)
+    if evidence.memory:
+        return Status.OUT_OF_MEMORY, out_of_memory(reason, evidence, program.usage)
+    if evidence.seen:
+        reason["memory_hints"] = [secrets.redact_text(line) for line in evidence.seen]
     if signal.SIGINT in program.received or name == "SIGINT":
         return Status.INTERRUPTED, reason
     if signal.SIGTERM in program.received or name == "SIGTERM":

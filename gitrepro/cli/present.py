@@ -90,6 +90,11 @@ def emit(data: object) -> None:
     sys.stdout.write(json.dumps(_finite(data), indent=2, ensure_ascii=True) + "\n")
 
 
+def emit_line(data: object) -> None:
+    """`data` as one line of JSON, its numbers as `emit` has them."""
+    sys.stdout.write(json.dumps(_finite(data), ensure_ascii=True) + "\n")
+
+
 def _finite(data: Any) -> Any:
     if isinstance(data, float) and not math.isfinite(data):
         return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
@@ -194,6 +199,11 @@ def _cut(text: str, width: int) -> str:
     while _width(text) > width - 1:
         text = text[:-1]
     return f"{text}…"
+
+
+def fitted(text: str, *, spare: int = 0) -> str:
+    """`text`, made harmless and cut to one line of the terminal, `spare` columns less."""
+    return _cut(clean(text), max(terminal_width() - 1 - spare, 1))
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

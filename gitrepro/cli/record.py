@@ -13,6 +13,7 @@ from ..errors import ConfigError, UsageError
 from ..launch import Order, Outcome, draw_seed, launch
 from ..records.run import Kind
 from ..run import place
+from ..run.intake.files import Wanted
 from .present import duration, note, number
 
 
@@ -26,6 +27,10 @@ from .present import duration, note, number
 @click.option("--no-seed", is_flag=True, help="Seed nothing; what the program seeds itself is observed.")
 @click.option("--config", "files", multiple=True, metavar="FILE", help="A YAML, JSON or TOML file of the config.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One value of the config.")
+@click.option("--metrics", multiple=True, metavar="GLOB", help="CSV or JSON files of metrics that the program writes.")
+@click.option("--out", "outputs", multiple=True, metavar="GLOB", help="Output files to keep with the run.")
+@click.option("--no-tensorboard", is_flag=True, help="Do not take in TensorBoard event files.")
+@click.option("--resume", metavar="RUN", help="Go on with RUN as its next attempt; `auto` finds the newest that fits.")
 @click.option(
     "--no-repo", is_flag=True, help="Record without a repository; `gitrepro recover --into` takes it in later."
 )
@@ -40,6 +45,10 @@ def record(
     no_seed: bool,
     files: tuple[str, ...],
     assignments: tuple[str, ...],
+    metrics: tuple[str, ...],
+    outputs: tuple[str, ...],
+    no_tensorboard: bool,
+    resume: str | None,
     no_repo: bool,
     command: tuple[str, ...],
 ) -> int:
@@ -72,6 +81,8 @@ def record(
         seeding=not no_seed,
         drawn=seed is None and not no_seed and "GITREPRO_SEED" not in os.environ,
         config=_layers(files, assignments),
+        files=Wanted(metrics=metrics, outputs=outputs, tensorboard=not no_tensorboard),
+        resume=resume,
         recorded=recorded,
         environ=dict(os.environ),
     )

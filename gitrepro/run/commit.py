@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import GitreproError, NotFound, StorageError
+from ..records import yaml
 from ..records.run import RunRecord, run_path
-from ..store import fs, live, rescue
+from ..store import fs, launches, live, rescue
 from ..store.fold import Folded, Identity, Pending, enqueue, fold, queued
 from ..store.gitobjects import FILE_MODE, Entry, GitObjects, encode_tree
 from ..store.lease import Life
@@ -20,6 +21,8 @@ from ..store.repository import Repository
 from ..store.runs import RunTree
 from .compose import Composed, compose
 
+CODE_COMMITS: Final = ("commit", "snapshot", "exact", "ignored_files")
+"""The fields of `code` that name a commit of the run's files."""
 _TRIES: Final = 5
 
 
@@ -89,7 +92,7 @@ def _pending(repository: Repository, composed: Composed) -> Pending:
         subject=record.id,
         line=describe(record),
         trees={run_path(record.id): oid},
-        code=[commit for commit in (code.get("commit"), code.get("snapshot")) if commit],
+        code=[commit for commit in map(code.get, CODE_COMMITS) if commit],
         journal=str(record.journal["digest"]),
     )
 
@@ -144,6 +147,7 @@ def recover(
     folded = fold(repository, identity=identity)
     finish_fold(repository, folded)
     live.sweep(repository.home)
+    launches.sweep(repository.home)
     gone = {record.id for record in committed if f"run.{record.id}.yaml" in folded.unusable}
     return Recovered(
         committed=tuple(record for record in committed if record.id not in gone),
@@ -177,10 +181,13 @@ def _committed_already(repository: Repository) -> set[str]:
         }
 
 
-def adopt(repository: Repository, folder: Path) -> Path:
+def adopt(repository: Repository, folder: Path, *, at: str) -> Path:
     """Copy the folder of a run that was kept outside into this repository's live folder; remove the original.
 
     The copy appears whole; a kill in between leaves the original.
+
+    Args:
+        at: the time, for the record: a run that was taken in says so.
     """
     target = repository.home / "live" / folder.name
     with fs.explained(f"cannot take {folder} into {repository.home}"):
@@ -188,16 +195,18 @@ def adopt(repository: Repository, folder: Path) -> Path:
         if target.exists():  # a kill came before the removal, or the run began here and went on there
             _copy_longer(folder, target)
         else:
-            _copy_whole(folder, target)
+            _copy_whole(folder, target, {"at": at, "from": str(folder.parent.parent)})
         shutil.rmtree(folder)
     return target
 
 
-def _copy_whole(folder: Path, target: Path) -> None:
+def _copy_whole(folder: Path, target: Path, adopted: dict[str, Any]) -> None:
     making = target.parent / f".new-{folder.name}"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
     _copy_longer(folder, making)
+    if not (making / live.ADOPTED).exists():
+        fs.write_file(making / live.ADOPTED, yaml.dump(adopted))
     making.rename(target)
     fs.sync_directory(target.parent)
 

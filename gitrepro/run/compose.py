@@ -8,33 +8,36 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..capture import secrets
-from ..capture.config import split_key
+from ..capture import memory, secrets
+from ..capture.config import flatten
 from ..errors import Damaged, GitreproError, UsageError
 from ..records import yaml
-from ..records.metrics import Summary, TableBuilder, reduce
 from ..records.run import Kind, RunRecord, Status, run_from
-from ..store import journal as journals
-from ..store.journal import Journal, Row
-from ..store.live import ERRORS, OUTPUT, START
+from ..store import journal_reader
+from ..store.journal_reader import Journal
+from ..store.live import ADOPTED, START
 from ..store.objects import BlobStore, digest_of
+from . import configured, declared, executed, ranks
+from .intake.naming import told_apart
 from .names import name_for
+from .tabulate import LIMIT, tabulate
 
-CONFIG: Final = "config.yaml"
+CONFIG: Final = configured.CONFIG
 ENVIRONMENT: Final = "env.yaml"
-IN_GIT_BYTES: Final = 1 << 20
 REJECTED: Final = "rejected"
 """A loss of this kind is no fault of the recording: the program logged what is no number."""
-LIMIT: Final = "limit"
-"""A loss of this kind is beyond what a record has room for, as FORMAT.md says."""
+NOT_TAKEN_IN: Final = "not-taken-in"
+"""Nor is a loss of this kind: files of the program that hold something else than was looked for."""
+_PIECE_BYTES: Final = 1 << 20
 _PROCESSES_AT_MOST: Final = 16
+_MODULES_AT_MOST: Final = 2000
 _LOSSES_AT_MOST: Final = 200
-_OVERRIDDEN_AT_MOST: Final = 20
 _MAP_BYTES: Final = 300 << 10
 
 
@@ -71,35 +74,47 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
     record = run_from(_field(start, "record", folder), source=str(folder / START))
     if record.id != folder.name:
         raise Damaged(f"{folder / START} says it is run {record.id!r:.40}", do="it is left as it is")
-    written = journals.read(folder)
+    written = told_apart(journal_reader.read(folder))
     observed = read_observed(folder)
     events = [event for journal in written for event in journal.events]
-    table, summary = _tabulate(written)
-    losses = [*record.losses, *_changed(folder, events), *_losses(written, events), *_inexact(table)]
+    tables = tabulate(written, blobs=blobs)
+    losses = [*record.losses, *_changed(folder, events), *_losses(written, events), *tables.losses]
     record = _described(record, events)
-    config = _config(folder, events, losses)
-    end = _end_event(written, owner=start.get("owner"))
+    config = configured.compose_config(folder, events, observed, losses)
+    end = _end_event(written, owner=start.get("owner"), supervised=start.get("supervised") is True)
     goals = {event["name"]: event["goal"] for event in events if event.get("op") == "define"}
-    metrics, best = _metrics(summary, goals)
-    tables, artifacts = _place(table, blobs, losses)
-    artifacts += _output(folder, blobs, losses)
+    metrics, best = _metrics(tables.metrics, goals)
+    artifacts = [*tables.artifacts, *_output(folder, blobs, losses), *_kept_files(events)]
     record = replace(
         record,
-        seeds=_seeds(record, events, observed, end),
+        seeds=_seeds(record, written, observed, end),
         metrics=metrics,
         summary={**best, **_assigned(events)},
         artifacts=tuple(artifacts),
         journal=_journal_facts(folder, written),
         code=_code(record, end, observed),
+        preprocess=declared.preprocess(events),
+        watched=declared.watched(events),
+        recorder=config.recorder(record.recorder),
+        ranks=ranks.document(written, observed),
+        adopted=_adopted(folder),
     )
+    cells = executed.files(events, losses)
     record = _fitting(record, losses)
     record = replace(record, **_ending(record, end, written, losses), losses=_told(losses))
+    record = _with_batch(record, config.data)
     files = {
-        CONFIG: config,
+        CONFIG: config.data,
         ENVIRONMENT: _environment(folder, end, observed),
-        **tables,
+        **tables.files,
+        **cells,
     }
     return Composed(record=record, files={"run.yaml": record.dump(), **files})
+
+
+def _adopted(folder: Path) -> Mapping[str, Any] | None:
+    path = folder / ADOPTED
+    return yaml.load(path.read_bytes(), source=str(path)) if path.exists() else None
 
 
 def _field(start: Mapping[str, Any], name: str, folder: Path) -> Mapping[str, Any]:
@@ -112,27 +127,25 @@ def _field(start: Mapping[str, Any], name: str, folder: Path) -> Mapping[str, An
 # -- how it ended
 
 
-def _end_event(written: Sequence[Journal], *, owner: object) -> Mapping[str, Any] | None:
-    """The closing word: the owner's if there is one, else that of the first rank that spoke it."""
+def _end_event(written: Sequence[Journal], *, owner: object, supervised: bool) -> Mapping[str, Any] | None:
+    """The closing word: of all ranks together, else the owner's if there is one, else the first that was spoken."""
+    members = ranks.members(written)
+    if members and (not supervised or ranks.led_by(owner, written)):
+        return ranks.closing(members)
     ends = [(journal, event) for journal in written for event in journal.events if event.get("op") == "end"]
-    others = [event for journal, event in ends if journal.header.get("pid") != owner]
-    # Of several ranks, one that failed tells more than those that did not.
-    inner = next((event for event in others if event.get("status") != Status.FINISHED), others[0] if others else None)
+    inner = ranks.closing(members) or _told_inside(
+        [event for journal, event in ends if journal.header.get("pid") != owner]
+    )
     for journal, event in reversed(ends):
         if journal.header.get("pid") == owner:
-            return _with_cause(event, inner)
+            return ranks.with_cause(event, inner)
     return inner
 
 
-def _with_cause(end: Mapping[str, Any], inner: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The owner of a wrapped program sees an exit code; the program, when it speaks itself, knows why."""
-    if inner is None or end.get("status") != Status.FAILED or inner.get("status") == Status.FINISHED:
-        return end
-    return {
-        **end,
-        "status": inner.get("status"),
-        "reason": {**(end.get("reason") or {}), **(inner.get("reason") or {})},
-    }
+def _told_inside(others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    # Of several processes, one that failed tells more than those that did not.
+    failed = (event for event in others if event.get("status") != Status.FINISHED)
+    return next(failed, others[0] if others else None)
 
 
 def _ending(
@@ -141,13 +154,12 @@ def _ending(
     if end is None:
         seconds = max((moment for journal in written for moment in _moments(journal)), default=0.0)
         return {
-            "status": Status.CRASHED,
-            "reason": {"kind": "crash", "message": "the process is gone and left no closing word"},
+            **_without_a_word(written),
             "ended_at": later(record.started_at, seconds),
             "duration_seconds": seconds,
         }
     status = str(end.get("status", Status.CRASHED))
-    if status == Status.FINISHED and any(loss.get("kind") not in (REJECTED, LIMIT) for loss in losses):
+    if status == Status.FINISHED and any(loss.get("kind") not in (REJECTED, LIMIT, NOT_TAKEN_IN) for loss in losses):
         status = Status.INCOMPLETE
     return {
         "status": status,
@@ -158,8 +170,25 @@ def _ending(
     }
 
 
+def _with_batch(record: RunRecord, config: bytes) -> RunRecord:
+    """A run that found no memory says of which batch."""
+    if record.status != Status.OUT_OF_MEMORY:
+        return record
+    values = flatten(yaml.load(config, source=CONFIG)["values"])
+    batch = memory.batch(values, world_size=int((record.ranks or {}).get("world_size") or 1))
+    return replace(record, reason={**(record.reason or {}), "batch": batch}) if batch else record
+
+
+def _without_a_word(written: Sequence[Journal]) -> dict[str, Any]:
+    if any(event.get("op") == "signal" for journal in written for event in journal.events):
+        message = "SIGTERM; the process was gone before it could leave a closing word"
+        return {"status": Status.PREEMPTED, "reason": {"kind": "signal", "message": message}}
+    reason = {"kind": "crash", "message": "the process is gone and left no closing word"}
+    return {"status": Status.CRASHED, "reason": reason}
+
+
 def _moments(journal: Journal) -> Iterator[float]:
-    yield from (row.time_seconds for row in journal.rows[-1:])
+    yield journal.last_time_seconds
     yield from (float(event.get("time_seconds", 0.0)) for event in journal.events[-1:])
 
 
@@ -239,20 +268,12 @@ def _within(values: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     return kept, len(values) - len(kept)
 
 
-def _inexact(table: Mapping[int, TableBuilder]) -> list[dict[str, Any]]:
-    return [
-        {"what": f"metric {name}", "why": f"{count} integers beyond 2**53 stand among floats and were rounded"}
-        for builder in table.values()
-        for name, count in sorted(builder.inexact.items())
-    ]
-
-
 def _journal_facts(folder: Path, written: Sequence[Journal]) -> dict[str, Any]:
     return {
         "damaged_bytes": sum(journal.damaged_bytes for journal in written),
         "digest": digest(folder),
         "missing_frames": sum(journal.missing_frames for journal in written),
-        "rows": sum(len(journal.rows) for journal in written),
+        "rows": sum(journal.row_count for journal in written),
         "torn_bytes": sum(journal.torn_bytes for journal in written),
     }
 
@@ -264,44 +285,19 @@ def digest(folder: Path) -> str:
 
 def _parts(folder: Path) -> Iterator[bytes]:
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(("journal.", "observed-")) or path.name in (START, CONFIG, ENVIRONMENT):
-            data = path.read_bytes()
-            yield f"{path.name}\0{len(data)}\0".encode()
-            yield data
+        if path.name.startswith(("journal.", "observed-")) or path.name in (START, CONFIG, ENVIRONMENT, ADOPTED):
+            with open(path, "rb") as reader:
+                yield f"{path.name}\0{os.fstat(reader.fileno()).st_size}\0".encode()
+                while piece := reader.read(_PIECE_BYTES):
+                    yield piece
 
 
 # -- metrics
 
 
-def _tabulate(written: Sequence[Journal]) -> tuple[dict[int, TableBuilder], Summary]:
-    by_rank: dict[int, list[Row]] = {}
-    for journal in written:
-        _join_late(journal)
-        by_rank.setdefault(int(journal.header.get("rank", 0)), []).extend(journal.rows)
-    summary = Summary()
-    builders = {}
-    for rank, rows in sorted(by_rank.items()):
-        # Several processes of one rank (a fork, a resumed worker) interleave by time; each keeps its own order.
-        rows.sort(key=lambda row: row.time_seconds)
-        builder = builders[rank] = TableBuilder()
-        for seq, row in enumerate(rows):
-            builder.add(seq=seq, step=row.step, time_seconds=row.time_seconds, values=row.values)
-            if rank == 0:
-                summary.add(row.values, row.step)
-    return builders, summary
-
-
-def _join_late(journal: Journal) -> None:
-    """Put values that a device handed over later into the rows they were logged in."""
-    rows = {row.seq: row for row in journal.rows}
-    for event in journal.events:
-        if event.get("op") == "late" and (row := rows.get(event["row"])) is not None:
-            row.values.update(event["values"])
-
-
-def _metrics(summary: Summary, goals: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _metrics(told: Mapping[str, Mapping[str, Any]], goals: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is known of each metric, and the one number that stands for it: the best by its goal, else the last."""
-    metrics: dict[str, dict[str, Any]] = {name: dict(facts) for name, facts in summary.as_dict().items()}
+    metrics: dict[str, dict[str, Any]] = {name: dict(facts) for name, facts in told.items()}
     shown = {}
     for name, facts in metrics.items():
         goal = goals.get(name)
@@ -319,31 +315,10 @@ def _assigned(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return assigned
 
 
-def _place(
-    builders: Mapping[int, TableBuilder], blobs: BlobStore | None, losses: list[dict[str, Any]]
-) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """Tables go to Git up to 1 MiB a run; beyond it the full ones go to the store and a reduction stays."""
-    tables = {name: data for rank, builder in builders.items() for name, data in builder.files(rank=rank).items()}
-    if sum(map(len, tables.values())) <= IN_GIT_BYTES:
-        return tables, []
-    if blobs is None:
-        return tables, []
-    try:
-        artifacts = [
-            {"blob": blobs.put(data), "kind": "metrics", "name": name, "size_bytes": len(data)}
-            for name, data in sorted(tables.items())
-        ]
-    except GitreproError as error:
-        losses.append({"what": "the full metric tables", "why": str(error)})
-        artifacts = []
-    first_rank = {name: data for name, data in tables.items() if ".rank-" not in name}
-    return reduce(first_rank), artifacts
-
-
 def _output(folder: Path, blobs: BlobStore | None, losses: list[dict[str, Any]]) -> list[dict[str, Any]]:
     artifacts: list[dict[str, Any]] = []
-    for name in (OUTPUT, ERRORS):
-        path = folder / name
+    for path in [*sorted(folder.glob("output*.log")), *sorted(folder.glob("errors*.log"))]:
+        name = path.name
         if blobs is None or not path.exists() or not path.stat().st_size:
             continue
         try:
@@ -353,6 +328,12 @@ def _output(folder: Path, blobs: BlobStore | None, losses: list[dict[str, Any]])
             continue
         artifacts.append({"blob": blob, "kind": "output", "name": name, "size_bytes": size_bytes})
     return artifacts
+
+
+def _kept_files(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Files that the program wrote and that are in the store already."""
+    fields = ("blob", "kind", "name", "size_bytes")
+    return [{name: event[name] for name in fields} for event in events if event.get("op") == "artifact"]
 
 
 # -- what was seen from inside
@@ -377,21 +358,32 @@ def read_observed(folder: Path) -> list[dict[str, Any]]:
 
 def _seeds(
     record: RunRecord,
-    events: Iterable[Mapping[str, Any]],
+    written: Sequence[Journal],
     observed: Sequence[Mapping[str, Any]],
     end: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     seeds = dict(record.seeds)
     reports = [process["generators"] for process in observed if "generators" in process]
-    own = [event["generators"] for event in events if event.get("op") == "seeds"]
-    if end and "generators" in end:
-        own.append(end["generators"])
     # A process that both the bootstrap and the API watched is reported by the bootstrap.
-    if not reports and own:
-        reports = own[-1:]
+    if not reports:
+        reports = _own_reports(written, end)
     seeds["processes"] = [dict(report) for report in reports[:_PROCESSES_AT_MOST]]
     seeds["effective"] = effective_seeds(reports)
     return seeds
+
+
+def _own_reports(written: Sequence[Journal], end: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """What each rank said last of its generators; of a run without ranks, what was said last at all."""
+    events = [event for journal in written for event in journal.events if "generators" in event]
+    if not ranks.members(written):
+        return [event["generators"] for event in [*events, *([end] if end and "generators" in end else [])]][-1:]
+    by_rank = {
+        journal.header.get("rank"): event["generators"]
+        for journal in written
+        for event in journal.events
+        if "generators" in event
+    }
+    return list(by_rank.values())
 
 
 def effective_seeds(reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -411,7 +403,17 @@ def _code(
         return None
     modules = sorted({module for process in observed for module in process.get("local_modules", ())})
     seen = dict(end.get("code") or {}) if end else {}
-    return {**record.code, "modules": modules or seen.pop("modules", []), **seen}
+    digests = {name: _digests(name, observed) for name in ("module_digests", "outside_modules")}
+    told = {name: found for name, found in digests.items() if found}
+    return {**record.code, "modules": modules or seen.pop("modules", []), **told, **seen}
+
+
+def _digests(name: str, observed: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of several processes that imported a file, the digest of the first."""
+    found: dict[str, str] = {}
+    for process in observed:
+        found = {**process.get(name, {}), **found}
+    return dict(sorted(found.items())[:_MODULES_AT_MOST])
 
 
 def _described(record: RunRecord, events: Iterable[Mapping[str, Any]]) -> RunRecord:
@@ -427,45 +429,10 @@ def _described(record: RunRecord, events: Iterable[Mapping[str, Any]]) -> RunRec
             note=record.note or event.get("note"),
             kind=event.get("kind", record.kind) if record.kind == Kind.TRAIN else record.kind,
             labels=tuple(sorted({*record.labels, *event.get("labels", ())})),
+            resumes=record.resumes or event.get("resumes"),
+            lineage=record.lineage or event.get("lineage"),
         )
     return record
-
-
-def _config(folder: Path, events: Iterable[Mapping[str, Any]], losses: list[dict[str, Any]]) -> bytes:
-    changes = [event for event in events if event.get("op") == "config"]
-    left: list[str] = []
-    while True:
-        document = yaml.load((folder / CONFIG).read_bytes(), source=str(folder / CONFIG))
-        for event in changes:
-            _assign(document, str(event["key"]), event["value"], str(event["source"]))
-        try:
-            data = yaml.dump(document)
-            break
-        except UsageError:
-            # What was there at the start fits; the largest change since then is what does not.
-            largest = max(changes, key=lambda event: len(json.dumps(event["value"])))
-            left.append(str(largest["key"]))
-            changes = [event for event in changes if event["key"] != largest["key"]]
-    losses += [
-        {"what": f"changes of the config value {key:.200}", "why": "the config has no room for them"} for key in left
-    ]
-    return data
-
-
-def _assign(document: dict[str, Any], dotted: str, value: Any, source: str) -> None:
-    *folders, name = split_key(dotted)
-    place = document["values"]
-    for folder in folders:
-        below = place.get(folder)
-        place[folder] = below if isinstance(below, dict) else {}
-        place = place[folder]
-    if name in place and place[name] != value:
-        was = {"source": document["sources"].get(dotted, "default"), "value": place[name]}
-        # A value that changes at every step is a metric; its first changes are kept, and the last value.
-        if len(earlier := document["overridden"].setdefault(dotted, [])) < _OVERRIDDEN_AT_MOST:
-            earlier.append(was)
-    place[name] = value
-    document["sources"][dotted] = source
 
 
 def _environment(folder: Path, end: Mapping[str, Any] | None, observed: Sequence[Mapping[str, Any]]) -> bytes:

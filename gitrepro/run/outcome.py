@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import traceback
+from collections.abc import Mapping
 from typing import Any, Final
 
-from ..capture import hardware, secrets
+from ..capture import hardware, memory, secrets
+from ..capture.memory import Evidence
 from ..records.run import Status
 from .signals import Preempted
 
 END_STATES: Final = ("finished", "failed", "interrupted", "preempted", "out_of_memory")
-LESS_MEMORY: Final = (
-    "halve the batch size and accumulate gradients over two steps; use bf16 or activation checkpointing; "
-    "look for tensors kept across steps"
-)
 _MESSAGE_CHARACTERS: Final = 2_000
 _TRACEBACK_CHARACTERS: Final = 20_000
+# What torchrun says at the end of the worker that took the others with it.
+_CULPRIT: Final = re.compile(
+    r"Root Cause \(first observed failure\):\n\[\d+\]:\n(?:[ \w]+:.*\n)*?"
+    r" *rank *: (?P<rank>\d{1,9}) .*\n *exitcode *: (?P<code>-?\d{1,9}) "
+)
 
 Reason = dict[str, Any]
 
@@ -40,9 +44,36 @@ def outcome_of(error: BaseException | None, *, sigterm: bool = False) -> tuple[S
         "message": secrets.redact_text(_message(error)[: 2 * _MESSAGE_CHARACTERS])[:_MESSAGE_CHARACTERS],
         "traceback": secrets.redact_text(_traceback(error)),
     }
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Status.OUT_OF_MEMORY, {**reason, **hardware.usage(), "do": LESS_MEMORY}
+    evidence = memory.of_exception(error)
+    if evidence.memory:
+        return Status.OUT_OF_MEMORY, out_of_memory(reason, evidence, hardware.usage())
     return Status.FAILED, reason
+
+
+def out_of_memory(reason: Reason, evidence: Evidence, usage: Mapping[str, Any]) -> Reason:
+    """The reason of a run that found no memory: which memory, what shows it, how much it had, and what to try."""
+    assert evidence.memory is not None
+    peaks = {
+        "peak_gpu_memory_bytes": memory.peak_gpu_bytes() or evidence.amounts.get("gpu_allocated_bytes"),
+        "peak_memory_bytes": usage.get("peak_memory_bytes"),
+    }
+    return {
+        **reason,
+        **{name: value for name, value in {**evidence.amounts, **peaks}.items() if value is not None},
+        "do": memory.advice(evidence.memory),
+        "evidence": [secrets.redact_text(line) for line in evidence.seen],
+        "memory": evidence.memory,
+    }
+
+
+def culprit(output: str) -> Reason:
+    """The rank that torchrun names as the first to fail; empty where it names none."""
+    found = _CULPRIT.search(output)
+    if found is None:
+        return {}
+    rank, code = int(found["rank"]), int(found["code"])
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return {"rank": rank, "message": f"rank {rank} {how}"}
 
 
 def _of_exit(code: object) -> tuple[Status, Reason | None]:

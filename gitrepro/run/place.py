@@ -23,6 +23,8 @@ class Place:
     home: Path
     repository: Repository | None
     trouble: GitreproError | None = None
+    spooled: bool = False
+    """The home is a spool: nothing is written to the repository, and another host commits the run."""
 
     def identity(self) -> Identity:
         """Who records; the login name where Git knows none, or cannot be asked. Starts a process."""
@@ -49,8 +51,14 @@ def state_folder(environ: Mapping[str, str]) -> Path:
     return (Path(state) if state else Path(environ.get("HOME", "/tmp")) / ".local" / "state") / "gitrepro"
 
 
+def spools(environ: Mapping[str, str]) -> list[Path]:
+    """The spool that this environment names, if it does: `GITREPRO_SPOOL`."""
+    named = environ.get("GITREPRO_SPOOL")
+    return [Path(named).absolute()] if named else []
+
+
 def find(start: Path | None, environ: Mapping[str, str]) -> Place:
-    """The place for a run of code in `start`, or in the current folder.
+    """The place for a run of code in `start`, or in the current folder; a spool, where `GITREPRO_SPOOL` names one.
 
     A repository that is missing, of a kind we cannot write, bare, or read-only is not an error here: the run is kept
     in the state folder, and `trouble` says why.
@@ -63,6 +71,8 @@ def find(start: Path | None, environ: Mapping[str, str]) -> Place:
                 why="it has no work tree whose code could run",
                 do="record in a clone, or use `gitrepro record --no-repo`",
             )
+        if spool := spools(environ):
+            return Place(home=spool[0], repository=repository, spooled=True)
         if not os.access(repository.common_dir, os.W_OK):
             raise StorageError(f"{repository.common_dir} cannot be written", why="it is read-only for you")
     except GitreproError as error:

@@ -18,6 +18,8 @@ class Open(Protocol):
 
     def ended_by(self, error: BaseException | None) -> None: ...
 
+    def process_ended(self, error: BaseException | None) -> None: ...
+
     def after_fork(self) -> None: ...
 
 
@@ -77,7 +79,8 @@ def _watch_exits() -> None:
 
 
 def _at_exit() -> None:
-    _end_all(_exit)
+    for run in open_runs():
+        run.process_ended(_exit)
 
 
 def _end_all(error: BaseException | None) -> None:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, final
 
 from ..capture import config as configs
 from ..capture import environment, hardware, secrets
+from ..capture.modules import ModuleWatch
 from ..errors import GitreproError, UsageError
 from ..records import ids
 from ..records.run import Status
+from ..store import launches, spool
 from ..store.fold import Identity
 from ..store.journal import Number
+from ..store.lease import Life, life
 from ..training.seeds import SeedWatch
-from . import commit, place, process
+from . import commit, notebook, place, process
+from .declared import Declarations
+from .launchkey import Launch, launch_of
 from .names import name_for
 from .outcome import END_STATES, Reason, outcome_of
 from .place import Place
 from .recording import Recording
-from .signals import preemptable
-from .start import code_at_end, join_parent, rejoin, start, warn
+from .resumed import Resumed
+from .signals import Preempted, preemptable
+from .start import code_at_end, join_parent, rejoin, remember, start, start_or_join, warn
 from .summary import Summary
 from .values import check_metric, check_step, check_values, detached, number, on_device
 from .wish import Wish
@@ -45,11 +54,14 @@ def record(
     seed: int | None = None,
     kind: str = "train",
     repo: str | os.PathLike[str] | None = None,
+    resume: str | None = None,
+    preprocess: object = None,
 ) -> Run:
     """Start a run. Use it as a context manager, or call `finish()`.
 
     Under `gitrepro record -- ...` the first call joins the run that the command started; a later one starts a run of
-    its own. With `GITREPRO_MODE=disabled` nothing is recorded; seeds are set all the same.
+    its own. The processes of one launch (torchrun, srun, mpirun, or RANK and WORLD_SIZE) are ranks of one run. With
+    `GITREPRO_MODE=disabled` nothing is recorded; seeds are set all the same.
 
     Args:
         config: dict, dataclass, Namespace or the like; what code reads goes on record as its source.
@@ -61,16 +73,20 @@ def record(
             seeding calls of your code are observed.
         kind: `train`, `eval`, `baseline`, `shuffle`, `overfit`, `data-check` or `reproduction`.
         repo: a folder in the repository of the code; the current folder by default.
+        resume: the run that this one goes on with: an id or its end, a name, or `auto` for the newest run of the same
+            command, folder and config that did not finish. Steps are counted on from its last one.
+        preprocess: the transform that prepares the data, or a list of them; see `Run.preprocess`.
 
     Raises:
         UsageError: an argument is wrong. Nothing else is raised: without a repository or on a full disk the run is
             kept in the state folder, with a warning.
     """
     asked = check_arguments(
-        config=config, name=name, group=group, labels=labels, note=note, seed=seed, kind=kind, repo=repo
+        config=config, name=name, group=group, labels=labels, note=note, seed=seed, kind=kind, repo=repo, resume=resume
     )
     if _disabled():
         return Run(None, asked)
+    asked = replace(asked, given=config, preprocess=preprocess)
     return _join(asked) or _start(asked)
 
 
@@ -91,38 +107,94 @@ def _join(asked: Wish) -> Run | None:
 
 
 def _start(asked: Wish) -> Run:
+    global _joined
+    # A process is one rank of its launch once: a second run of its own stands beside that.
+    launch = None if _joined else launch_of(os.environ)
+    if launch is None and (found := notebook.shell()):
+        return _start_in_cell(asked, found)
     try:
         where = place.find(asked.start, os.environ)
         identity = where.identity()
-        recording = start(asked, where, identity=identity)
+        if launch:
+            recording = start_or_join(asked, where, launch, identity=identity)
+        else:
+            recording = start(asked, where, identity=identity)
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a training from starting
         warn(f"nothing of this run is recorded: {error!r:.500}")
         return Run(None, asked)
-    return Run(recording, asked, keeper=_Keeper(where, identity))
+    _joined = _joined or launch is not None
+    return Run(recording, asked, keeper=_Keeper(where, identity, launch))
+
+
+def _start_in_cell(asked: Wish, found: Any) -> Run:
+    """Start the run of a notebook's cell. Run again, or after a restart of the kernel, it is the next attempt."""
+    try:
+        cell = notebook.seat(found)
+        before = next((run for run in process.open_runs() if run.cell == cell), None)
+        if before is not None:
+            before.process_ended(None)
+        where = place.find(asked.start, os.environ)
+        identity = where.identity()
+        resumes = Resumed.of({**launches.known(where.home, cell), "last_step": -1})
+        recording = start(asked, where, identity=identity, resumes=resumes)
+        if recording:
+            remember(where.home, cell, recording)
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a training from starting
+        warn(f"nothing of this run is recorded: {error!r:.500}")
+        return Run(None, asked)
+    return Run(recording, asked, keeper=_Keeper(where, identity), cell=cell)
 
 
 @final
 class _Keeper:
-    """What it takes to commit a run: only the process that started it has one."""
+    """What it takes to commit a run: the process that started it has one, and so has each rank of a launch."""
 
-    def __init__(self, where: Place, identity: Identity) -> None:
+    def __init__(self, where: Place, identity: Identity, launch: Launch | None = None) -> None:
         self._where = where
         self._identity = identity
+        self._launch = launch
+        work_tree = where.repository.work_tree if where.repository else None
+        self._modules = ModuleWatch(str(work_tree)) if work_tree else None
+        if self._modules:
+            self._modules.start()
 
     def code_at_end(self, recording: Recording) -> dict[str, Any]:
-        repository = self._where.repository
-        modules = environment.local_modules(str(repository.work_tree)) if repository else []
-        return {"code": code_at_end(self._where, named=sys.argv, modules=modules, started_at=recording.started_at)}
+        seen = self._modules.document() if self._modules else {}
+        modules = seen.pop("local_modules", [])
+        if self._modules:
+            self._modules.stop()
+        code = code_at_end(self._where, named=sys.argv, modules=modules, started_at=recording.started_at)
+        return {"code": {**code, **seen}}
+
+    def forget(self, cell: str) -> None:
+        """The run of a notebook's cell is over: the next one there goes on with nothing."""
+        launches.forget(self._where.home, cell)
 
     def commit(self, recording: Recording, name: str) -> None:
-        """Put the run on the ref; where that fails, say how to do it later."""
+        """Put the run on the ref; where that fails, say how to do it later. Of several ranks the last to go does it."""
+        if self._launch is None:
+            self._commit(recording, name)
+            return
+        # Nobody waits for anybody: whoever finds no other process of the run when he leaves is the last.
+        with launches.held(self._where.home, self._launch.key):
+            recording.release()
+            if recording.folder.exists() and life(recording.folder) is Life.DEAD:
+                self._commit(recording, name)
+
+    def _commit(self, recording: Recording, name: str) -> None:
         repository = self._where.repository
         if repository is None or recording.folder.parent.parent != self._where.home:
-            warn(f"run {name} waits in {recording.folder}; `gitrepro recover --into REPOSITORY` takes it in")
+            how = f"`gitrepro recover --into REPOSITORY {recording.run_id[-8:]}` takes it in"
+            warn(f"run {name} waits in {recording.folder}; {how}")
             return
         try:
+            if self._where.spooled:
+                spool.hand_over(self._where.home, recording.run_id)
+                return
             commit.commit_run(repository, recording.folder, identity=self._identity)
         except (OSError, GitreproError) as error:
             warn(f"run {name} is journalled and not committed: {error}; `gitrepro recover` commits it")
@@ -138,6 +210,7 @@ class Run:
         id: the run's id, a lower-case ULID.
         name: for people.
         status: `running`, and from the end on how it ended.
+        resumes: the id of the run that this one goes on with, or None.
         config: the effective config; items and attributes, changes go on record.
         summary: numbers and words that stand for the run; by default the last value of each metric, or the best of
             those with a goal.
@@ -151,6 +224,7 @@ class Run:
         keeper: _Keeper | None = None,
         worker: bool = False,
         run_id: str | None = None,
+        cell: str | None = None,
     ) -> None:
         self.id = recording.run_id if recording else run_id or ids.new_id()
         self.name = recording.name if recording else asked.name or name_for(self.id)
@@ -161,16 +235,24 @@ class Run:
         self._parent: Recording | None = None
         self._keeper = keeper
         self._worker = worker
-        self._step = -1
+        self.resumes = recording.resumes.id if recording and recording.resumes else None
+        self._step = recording.resumes.last_step if recording and recording.resumes else -1
+        self._given = configs.Given(asked.given)
+        self._declarations = Declarations(tell=self._event, warn=warn)
         self._rejected: dict[str, list[Any]] = {}
         self._late: list[tuple[int, str, Any]] = []
         self._lock = threading.RLock()
         self._row: Callable[[Mapping[str, Any], int], int] = recording.row if recording else _nowhere
         self._seeds = None if worker else self._watch_seeds(asked.seed)
-        self._signals = preemptable() if recording and not worker else None
+        self.cell = cell
+        self._cells = self._watch_cells() if recording and not worker else None
+        preempted = self._ended_by_sigterm if self._cells else None
+        self._signals = preemptable(self._sigterm, end=preempted) if recording and not worker else None
         if recording:
             recording.each_second(self._resolve_late)
             process.opened(self)
+        if asked.preprocess is not None:
+            self.preprocess(asked.preprocess)
 
     # The hot path: a dict of floats costs one look-up, one struct, one checksum, one write.
     def log(self, values: Mapping[str, Any], *, step: int | None = None) -> None:
@@ -205,6 +287,39 @@ class Run:
             raise UsageError(f"the goal of {name} is {goal!r:.60}", do='give goal="min" or goal="max"')
         self._event("define", name=check_metric(name), goal=goal)
 
+    def watch(self, *objects: object, name: str | None = None) -> None:
+        """Put on record what is trained and by what, now and once more when the run ends.
+
+        Of a model: its type, its parameters by number, type and size, its kinds of modules. Of optimizers: each group
+        of parameters with the values in force. Of schedulers: their state. Parameters that want a gradient and are in
+        no optimizer warn. Only weak references are kept, a training step costs nothing more, and nothing is raised.
+
+        Args:
+            objects: a model, and any number of optimizers and schedulers, in any order.
+            name: tells several watched models apart; `model`, `model-2`, ... when left out.
+        """
+        with self._declaring("what is watched"):
+            self._declarations.watch(objects, name=name)
+
+    def preprocess(self, transform: object, *, name: str = "data") -> None:
+        """Put on record how the data is prepared: a digest that changes with the parameters, the code and the versions.
+
+        Args:
+            transform: a function, a `Compose` or `Pipeline`, any object that keeps its parameters, or a list of them.
+            name: tells several apart, such as `train` and `val`; a later one of the same name takes its place.
+        """
+        with self._declaring("the preprocessing"):
+            self._declarations.preprocess(transform, name=name)
+
+    @contextmanager
+    def _declaring(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except UsageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a stranger's object may raise anything when it is looked at
+            warn(f"{what} is not recorded: {error!r:.300}")
+
     def finish(self, status: str | None = None, *, reason: str | None = None) -> None:
         """End the run and commit it. A second call does nothing.
 
@@ -217,12 +332,21 @@ class Run:
             reason: why, for people.
         """
         if status is None:
+            self._forget_cell()
             ended, cause = outcome_of(sys.exc_info()[1], sigterm=self._preempted())
             self._finish(ended, {"kind": str(ended), **(cause or {}), "message": reason} if reason else cause)
         elif status in END_STATES:
+            self._forget_cell()
             self._finish(Status(status), {"kind": status, "message": reason} if reason else None)
         else:
             raise UsageError(f"there is no end state {status!r:.60}", do=f"give one of {', '.join(END_STATES)}")
+
+    def process_ended(self, error: BaseException | None) -> None:
+        """End the run with the process, or with the cell that began it: a notebook has no other end."""
+        if self._cells:
+            self._finish(*self._cells.outcome)
+        else:
+            self.ended_by(error)
 
     def ended_by(self, error: BaseException | None) -> None:
         """End the run with what ended the program: an exception, or nothing."""
@@ -234,6 +358,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._forget_cell()
         self.ended_by(error)
 
     def __repr__(self) -> str:
@@ -338,6 +463,31 @@ class Run:
 
     # -- the end
 
+    def _watch_cells(self) -> notebook.Cells | None:
+        found = notebook.shell()
+        if found is None:
+            return None
+        cells = notebook.Cells(found, self._event)
+        try:
+            cells.start()
+        except Exception as error:  # noqa: BLE001 - another IPython than we know
+            warn(f"the cells of this notebook are not on record: {error!r:.300}")
+        return cells
+
+    def _ended_by_sigterm(self) -> None:
+        # IPython would catch what unwinds a program, and the kernel would live on.
+        self._finish(*outcome_of(Preempted()))
+
+    def _forget_cell(self) -> None:
+        # It ended as it was told to: to run the cell again begins something new.
+        if self.cell and self._keeper:
+            self._keeper.forget(self.cell)
+
+    def _sigterm(self) -> None:
+        # What follows the signal, at the end of the grace it gives, is a kill.
+        if self._recording and not self._recording.ended:
+            self._recording.event("signal", number=int(signal.SIGTERM))
+
     def _preempted(self) -> bool:
         return self._signals is not None and self._signals.arrived
 
@@ -348,10 +498,11 @@ class Run:
             self.status = status
         self._row = self._after_the_end if self._recording else _nowhere
         process.closed(self)
-        if self._signals:
-            self._signals.restore()
+        if self._cells:
+            self._cells.stop()
         try:
-            self._close(status, reason)
+            with self._signals.held() if self._signals else nullcontext():
+                self._close(status, reason)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end a training that went well
             warn(f"run {self.name} is journalled and not committed: {error!r:.500}; `gitrepro recover` commits it")
 
@@ -363,6 +514,7 @@ class Run:
         try:
             self._resolve_late()
             self._tell_rejected(recording)
+            self._tell_declared(recording)
             if self._worker:
                 kept = recording.leave()
             else:
@@ -387,6 +539,16 @@ class Run:
             many = "1 value" if count == 1 else f"{count} values"
             recording.event("lost", kind="rejected", what=f"metric {name}: {many}", why=why)
 
+    def _tell_declared(self, recording: Recording) -> None:
+        """What became of what the program gave us: optimizers, and the config that it holds itself."""
+        self._declarations.end()
+        if self._worker:
+            return
+        for key, value in self._given.changes().items():
+            self._config_changed(key, value)
+        if never_read := self.config.never_read():
+            recording.event("never_read", keys=never_read)
+
     def _closing_facts(self, recording: Recording) -> dict[str, Any]:
         seen = self._keeper.code_at_end(recording) if self._keeper else {}
         return {"cost": hardware.usage(), "frameworks": environment.frameworks(), **seen}
@@ -405,6 +567,7 @@ class Run:
         self._keeper, self._worker = None, True
         self._lock = threading.RLock()
         self._late, self._rejected, self._seeds, self._signals = [], {}, None, None
+        self._declarations = Declarations(tell=self._event, warn=warn)
         if parent and self.status is Status.RUNNING:
             parent.after_fork()
             self._parent, self._row = parent, self._first_row

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -18,10 +18,16 @@ from ..store.lease import Lease
 from ..store.live import START
 from ..store.objects import digest_of
 from .compose import CONFIG, ENVIRONMENT, stamp
+from .launchkey import Launch
+from .resumed import Resumed
 from .values import Names
 
 SYNC_SECONDS: Final = 1.0
 _BEATS: Final = 15
+
+
+class SeatTaken(Exception):
+    """Another living process is this rank of the run."""
 
 
 @final
@@ -33,7 +39,16 @@ class Recording:
     """
 
     def __init__(
-        self, folder: Path, *, run_id: str, name: str, started_at: str, origin: float, lease: Lease, rank: int
+        self,
+        folder: Path,
+        *,
+        run_id: str,
+        name: str,
+        started_at: str,
+        origin: float,
+        leases: Sequence[Lease],
+        rank: int,
+        resumes: Resumed | None = None,
     ) -> None:
         self.folder = folder
         self.run_id = run_id
@@ -41,7 +56,8 @@ class Recording:
         self.started_at = started_at
         self.origin = origin
         self.rank = rank
-        self._lease = lease
+        self.resumes = resumes
+        self._leases = leases
         self._pid = os.getpid()
         self.names = Names()
         self.journal = JournalWriter(folder, run_id=run_id, rank=rank, origin=origin, check_name=self.names.check)
@@ -97,7 +113,8 @@ class Recording:
         return kept
 
     def release(self) -> None:
-        self._lease.release()
+        for lease in self._leases:
+            lease.release()
 
     def after_fork(self) -> None:
         """In a forked child: forget the parent's files; the child gets a journal of its own."""
@@ -126,7 +143,7 @@ class Recording:
 
     def _beat(self) -> None:
         try:
-            self._lease.beat()
+            self._leases[0].beat()
         except OSError:
             pass  # a heartbeat is for show; the lock is what counts
 
@@ -139,6 +156,8 @@ def begin(
     environment: Mapping[str, Any],
     boot_id: str,
     supervised: bool,
+    launch: Launch | None = None,
+    resumes: Resumed | None = None,
 ) -> Recording:
     """Open a new live run under `home`.
 
@@ -147,6 +166,8 @@ def begin(
         config: the document of `config.yaml`.
         environment: the document of `env.yaml`.
         supervised: whether the owner is not the program itself but `gitrepro record -- ...`.
+        launch: which rank of several processes this one is.
+        resumes: the run that this one goes on with.
 
     Raises:
         OSError, GitreproError: it could not be written; nothing is left behind.
@@ -159,11 +180,12 @@ def begin(
         "owner": os.getpid(),
         "record": record.document(),
         "supervised": supervised,
+        **({"resumes": resumes.document()} if resumes else {}),
     }
     files = {START: yaml.dump(start), CONFIG: yaml.dump(config), ENVIRONMENT: yaml.dump(environment)}
     folder, lease = live.create(home, record.id, files, boot_id=boot_id)
     try:
-        recording = _open(folder, lease, record.document(), origin=origin, rank=0)
+        recording = _open(folder, lease, start, boot_id=boot_id, origin=origin, launch=launch, rank=0)
     except BaseException:
         # The run begins somewhere else, under the same id: no second folder of it may stay.
         shutil.rmtree(folder, ignore_errors=True)
@@ -173,23 +195,55 @@ def begin(
     return recording
 
 
-def join(folder: Path, *, boot_id: str, rank: int = 0) -> Recording:
+def join(folder: Path, *, boot_id: str, rank: int = 0, launch: Launch | None = None) -> Recording:
     """Take part in the live run in `folder`: with a journal and a lease of our own.
 
+    Args:
+        launch: as which rank of several processes; without it, as one more process of `rank`.
+
     Raises:
+        SeatTaken: another living process is this rank of the run.
         OSError, GitreproError: there is no such run, or it cannot be written.
     """
     start = yaml.load((folder / START).read_bytes(), source=str(folder / START))
     same_boot = start.get("boot_id") == boot_id
     origin = float(start["origin_seconds"]) if same_boot else time.monotonic()
     lease = Lease(folder, boot_id=boot_id)
-    return _open(folder, lease, start["record"], origin=origin, rank=rank)
+    return _open(folder, lease, start, boot_id=boot_id, origin=origin, launch=launch, rank=rank)
 
 
-def _open(folder: Path, lease: Lease, record: Mapping[str, Any], *, origin: float, rank: int) -> Recording:
+def _open(
+    folder: Path,
+    lease: Lease,
+    start: Mapping[str, Any],
+    *,
+    boot_id: str,
+    origin: float,
+    launch: Launch | None,
+    rank: int,
+) -> Recording:
+    record = start["record"]
     known = {"run_id": record["id"], "name": record["name"], "started_at": record["started_at"]}
+    leases = [lease]
     try:
-        return Recording(folder, **known, origin=origin, lease=lease, rank=rank)
+        if launch:
+            leases.append(_seat(folder, launch, boot_id=boot_id))
+        rank = launch.rank if launch else rank
+        resumes = Resumed.of(start.get("resumes"))
+        recording = Recording(folder, **known, origin=origin, leases=leases, rank=rank, resumes=resumes)
     except BaseException:
-        lease.release()
+        for each in leases:
+            each.release()
         raise
+    if launch:
+        recording.event("rank", **launch.document())
+    return recording
+
+
+def _seat(folder: Path, launch: Launch, *, boot_id: str) -> Lease:
+    try:
+        return Lease(folder, boot_id=boot_id, name=f"rank-{launch.rank}")
+    except BlockingIOError as error:
+        raise SeatTaken(f"rank {launch.rank} of {folder.name} is another process") from error
+    except PermissionError as error:  # as some file systems say that a lock is taken
+        raise SeatTaken(f"rank {launch.rank} of {folder.name} is another process") from error

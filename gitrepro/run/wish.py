@@ -27,6 +27,10 @@ class Wish:
     seed: int | None = None
     kind: str = "train"
     start: Path | None = None
+    resume: str | None = None
+    given: object = None
+    """The config as the caller has it, to compare with at the end."""
+    preprocess: object = None
 
     def said(self) -> dict[str, Any]:
         """What of it describes the run, beyond its config and seed."""
@@ -45,6 +49,7 @@ def wish(
     seed: object,
     kind: object,
     repo: object,
+    resume: object = None,
 ) -> Wish:
     """Check everything before anything is done.
 
@@ -60,6 +65,7 @@ def wish(
         seed=check_seed(seed),
         kind=_check_kind(kind),
         start=_check_folder(repo),
+        resume=_check_resume(resume),
     )
 
 
@@ -102,6 +108,15 @@ def _check_kind(kind: object) -> str:
     if not isinstance(kind, str) or kind not in [str(known) for known in Kind]:
         raise UsageError(f"there is no kind {kind!r:.60}", do=f"give one of {', '.join(Kind)}")
     return str(kind)
+
+
+def _check_resume(resume: object) -> str | None:
+    if resume is not None and (not isinstance(resume, str) or not resume.strip()):
+        raise UsageError(
+            f"resume {resume!r:.60} is no run",
+            do='give the end of a run id, a name, or "auto" for the newest that fits',
+        )
+    return resume
 
 
 def _check_folder(repo: object) -> Path | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
+
+_TRIES: Final = 20
+_TRY_SECONDS: Final = 0.005
 
 # fcntl locks belong to the process: testing a lock of our own would find it free, and closing the test's
 # descriptor would drop it. So a process remembers what it holds.
@@ -26,13 +31,22 @@ class Life(StrEnum):
 
 @final
 class Lease:
-    """Held by each process that takes part in a run, for as long as it does."""
+    """Held by each process that takes part in a run, for as long as it does.
 
-    def __init__(self, folder: Path, *, boot_id: str) -> None:
-        self._path = folder / f"lease.{socket.gethostname()}.{os.getpid()}"
+    Args:
+        name: the file; that of this process by default. Another name is a seat that one process may hold at a time.
+
+    Raises:
+        OSError: another process holds it, or the disk refuses.
+    """
+
+    def __init__(self, folder: Path, *, boot_id: str, name: str = "") -> None:
+        self._path = folder / (name or f"lease.{socket.gethostname()}.{os.getpid()}")
+        if _ours(self._path):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self._path))
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._fd, tries=1 if name else _TRIES)
             holder = {"host": socket.gethostname(), "pid": os.getpid(), "boot_id": boot_id}
             os.pwrite(self._fd, json.dumps(holder).encode(), 0)
         except OSError:
@@ -41,15 +55,49 @@ class Lease:
         self._key = _identity(os.fstat(self._fd))
         _held.add(self._key)
 
+    def moved(self, folder: Path) -> None:
+        """The file lies in `folder` now."""
+        self._path = folder / self._path.name
+
     def beat(self) -> None:
         """Show people and other hosts that the holder is still there: touch the file."""
         os.utime(self._fd)
 
     def release(self) -> None:
+        """Leave. The file goes too: on another host a file without a lock says that nobody knows."""
         if self._fd >= 0:
             _held.discard(self._key)
+            _remove(self._path, self._key)
             os.close(self._fd)
             self._fd = -1
+
+
+def _lock(fd: int, *, tries: int) -> None:
+    # Whoever looks whether we live holds the lock for a moment.
+    for left in range(tries, 0, -1):
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if left == 1:
+                raise
+        time.sleep(_TRY_SECONDS)
+
+
+def _ours(path: Path) -> bool:
+    # Before any open: closing a descriptor of our own lease would drop it.
+    try:
+        return _identity(path.stat()) in _held
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path, key: tuple[int, int]) -> None:
+    try:
+        if _identity(path.stat()) == key:
+            path.unlink()
+    except OSError:
+        pass  # the folder was set aside, or the disk refuses: it is a file without a lock, and that is all
 
 
 def life(folder: Path) -> Life:
@@ -79,8 +127,7 @@ def holder(folder: Path) -> dict[str, Any]:
 
 def _life_of(path: Path) -> Life:
     try:
-        # Before any open: closing a descriptor of our own lease would drop it.
-        if _identity(path.stat()) in _held:
+        if _ours(path):
             return Life.ALIVE
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

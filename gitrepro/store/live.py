@@ -16,6 +16,7 @@ from . import fs
 from .lease import Lease, Life, life
 
 START: Final = "start.yaml"
+ADOPTED: Final = "adopted.yaml"
 OUTPUT: Final = "output.log"
 ERRORS: Final = "errors.log"
 KEPT_DAYS: Final = 7
@@ -50,6 +51,7 @@ def create(home: Path, run_id: str, files: Mapping[str, bytes], *, boot_id: str)
         for name, data in files.items():
             fs.write_file(making / name, data)
         os.rename(making, live / run_id)
+        lease.moved(live / run_id)
         fs.sync_directory(live)
     except BaseException:
         if lease:
@@ -104,8 +106,15 @@ def sweep(home: Path, *, now: float | None = None) -> None:
     """Drop journals set aside over 7 days ago, and folders that a killed start left half made."""
     now = time.time() if now is None else now
     for folder in _folders(home / "done"):
-        if now - folder.stat().st_mtime > KEPT_DAYS * 86400:
+        if _age_seconds(folder, now) > KEPT_DAYS * 86400:
             shutil.rmtree(folder, ignore_errors=True)
     for folder in (home / "live").glob(".new-*"):
-        if now - folder.stat().st_mtime > _HALF_MADE_SECONDS and life(folder) is Life.DEAD:
+        if _age_seconds(folder, now) > _HALF_MADE_SECONDS and life(folder) is Life.DEAD:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age_seconds(folder: Path, now: float) -> float:
+    try:
+        return now - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # just now a start was done with it, or another sweep

@@ -330,5 +330,5 @@ def test_a_run_without_a_repository_is_taken_in_later(cli, repo, tmp_path):
 
     assert done.returncode == 3
     assert "recover --into" in done.stderr
-    assert "recovered" in cli("recover", "--into", ".", cwd=repo).stdout
+    assert "recovered" in cli("recover", "--into", ".", "--all", cwd=repo).stdout
     assert shown(cli, repo)["reason"]["exit_code"] == 3

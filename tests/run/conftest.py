@@ -63,3 +63,17 @@ def rows(repo: Path) -> Callable[[], list[dict[str, Any]]]:
         return [{key: value for key, value in row.items() if key not in ("_seq", "_time_seconds")} for row in table]
 
     return read
+
+
+@pytest.fixture
+def runs(repo: Path) -> Callable[[], list[dict[str, Any]]]:
+    """`runs()`: the record of every run, each attempt by itself, newest first."""
+
+    def read() -> list[dict[str, Any]]:
+        from gitrepro.store import repository
+        from gitrepro.store.runs import RunTree
+
+        with RunTree(repository.find(repo, os.environ)) as tree:
+            return [tree.run(run_id).document() for run_id in sorted(tree.run_ids(), reverse=True)]
+
+    return read

@@ -15,7 +15,7 @@ RUN = "with gitrepro.record() as run: run.log({'loss': 0.5})\nprint('trained')"
 
 
 def adopted(cli, into: Path) -> list[dict]:
-    done = cli("recover", "--into", str(into), "--json", cwd=into)
+    done = cli("recover", "--into", str(into), "--all", "--json", cwd=into)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
