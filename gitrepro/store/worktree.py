@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from ..capture import cells
 from ..errors import ChildFailed
 from . import fs, git
 from .fold import Identity, commit_tree
@@ -17,6 +18,7 @@ from .repository import Repository
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_SNAPSHOT_BYTES: Final = 20 << 20
+SNAPSHOT_TEXT: Final = "snapshot of uncommitted changes\n"
 _LISTED_AT_MOST: Final = 100
 _IN_ONE_CALL: Final = 500
 
@@ -56,6 +58,8 @@ class WorkTree:
     tree: str | None
     dirty: tuple[Change, ...]
     untracked: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    """Notebooks that differ from the commit in nothing but what their cells put out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +71,12 @@ class Snapshot:
     left_out: tuple[tuple[str, str], ...]
 
 
-def look(repository: Repository, *, named: Iterable[str] = ()) -> WorkTree:
+def look(repository: Repository, *, named: Iterable[str] = (), written: Container[str] = ()) -> WorkTree:
     """The state of the work tree.
 
     Args:
         named: words of the command line and the config; an untracked file among them is part of the code.
+        written: untracked files that the program writes; these are no part of it.
 
     Raises:
         ChildFailed: Git cannot tell.
@@ -82,12 +87,38 @@ def look(repository: Repository, *, named: Iterable[str] = ()) -> WorkTree:
     )
     commit, branch, changes = _parse_status(head)
     changes += [Change(path=path, what="hidden") for path in _hidden_edits(repository)]
+    outputs = _only_outputs(repository, commit, changes)
+    changes = [change for change in changes if change.path not in outputs]
     wanted = {str(PurePosixPath(word)) for word in named}
-    dirty = [change for change in changes if change.what != "untracked" or _is_code(change.path, wanted)]
-    rest = [change.path for change in changes if change.what == "untracked" and not _is_code(change.path, wanted)]
+    rest = [
+        change.path
+        for change in changes
+        if change.what == "untracked" and (change.path in written or not _is_code(change.path, wanted))
+    ]
+    harmless = set(rest)
+    dirty = [change for change in changes if change.what != "untracked" or change.path not in harmless]
     with GitObjects(repository.common_dir) as objects:
         tree = commit_tree(objects.read(commit, "commit")) if commit else None
-    return WorkTree(commit=commit, branch=branch, tree=tree, dirty=tuple(dirty), untracked=tuple(rest))
+    return WorkTree(commit=commit, branch=branch, tree=tree, dirty=tuple(dirty), untracked=tuple(rest), outputs=outputs)
+
+
+def _only_outputs(repository: Repository, commit: str | None, changes: Iterable[Change]) -> tuple[str, ...]:
+    if commit is None or repository.work_tree is None:
+        return ()
+    notebooks = [change.path for change in changes if change.what == "modified" and change.path.endswith(".ipynb")]
+    return tuple(path for path in notebooks if _same_cells(repository, commit, path))
+
+
+def _same_cells(repository: Repository, commit: str, path: str) -> bool:
+    """Whether the notebook has the cells that were committed; False too where that cannot be told."""
+    assert repository.work_tree is not None
+    full = repository.work_tree / path
+    try:
+        if not _plain(full) or full.stat().st_size > cells.LARGEST_BYTES:
+            return False
+        return cells.same_sources(full.read_bytes(), repository.git("cat-file", "blob", f"{commit}:{path}"))
+    except (OSError, ChildFailed):
+        return False
 
 
 def _parse_status(output: bytes) -> tuple[str | None, str | None, list[Change]]:
@@ -194,27 +225,44 @@ def snapshot(
             repository.git("read-tree", state.commit, env=index)
         changed = [change.path for change in state.dirty if change.what != "submodule"]
         present, gone = _split(repository, [*changed, *state.untracked])
-        kept, left_out = _choose(repository, present, forbidden)
-        _update(repository, index, ["--add"], kept)
+        kept, left_out = choose(repository, present, forbidden)
+        # First, so that a file which is a folder now, or the reverse, stands in nobody's way.
         _update(repository, index, ["--force-remove"], gone)
-        tree = _durable(repository, ["write-tree"], env=index)
-    parents = ["-p", state.commit] if state.commit else []
-    text = "snapshot of uncommitted changes\n"
-    commit = _durable(repository, ["commit-tree", *parents, "-m", text, tree], env=_signed(identity, now))
-    _sync_new_objects(repository, commit, state.commit)
+        left_out += _add(repository, index, kept)
+        tree = durable(repository, ["write-tree"], env=index)
+    commit = commit_files(repository, tree, state.commit, SNAPSHOT_TEXT, identity=identity, now=now)
     left_out += [(change.path, "a submodule with changes") for change in state.dirty if change.what == "submodule"]
     return Snapshot(commit=commit, tree=tree, left_out=tuple(sorted(left_out)))
 
 
+def commit_files(
+    repository: Repository, tree: str, parent: str | None, text: str, *, identity: Identity, now: float
+) -> str:
+    """A commit of `tree`, durable once this returns, and reachable from nothing."""
+    parents = ["-p", parent] if parent else []
+    commit = durable(repository, ["commit-tree", *parents, "-m", text, tree], env=_signed(identity, now))
+    _sync_new_objects(repository, commit, parent)
+    return commit
+
+
 def _split(repository: Repository, paths: Sequence[str]) -> tuple[list[str], list[str]]:
     assert repository.work_tree is not None
-    there = [path for path in paths if os.path.lexists(repository.work_tree / path)]
-    return there, sorted(set(paths) - set(there))
+    there = {path for path in paths if _is_there(repository.work_tree, path)}
+    return sorted(there), sorted(set(paths) - there)
 
 
-def _choose(
-    repository: Repository, paths: Sequence[str], forbidden: Callable[[str, bytes], str | None]
+def _is_there(top: Path, path: str) -> bool:
+    """Whether `path` itself is there: not a folder in place of a file, nor a file that a linked folder leads to."""
+    full = top / path
+    if not os.path.lexists(full) or (full.is_dir() and not full.is_symlink() and not path.endswith("/")):
+        return False
+    return not any((top / folder).is_symlink() for folder in PurePosixPath(path).parents[:-1])
+
+
+def choose(
+    repository: Repository, paths: Iterable[str], forbidden: Callable[[str, bytes], str | None]
 ) -> tuple[list[str], list[tuple[str, str]]]:
+    """Which of these files may be kept, and why the others may not."""
     kept: list[str] = []
     left_out: list[tuple[str, str]] = []
     total_bytes = 0
@@ -239,7 +287,7 @@ def _objection(
         if full.is_symlink():
             return None, 0
         if not full.is_file():
-            return "not a plain file", 0
+            return "a repository of its own" if full.is_dir() else "not a plain file", 0
         size_bytes = full.stat().st_size
         if size_bytes > MAX_FILE_BYTES:
             return f"{size_bytes} bytes, over {MAX_FILE_BYTES >> 20} MiB", size_bytes
@@ -249,15 +297,30 @@ def _objection(
         return error.strerror or str(error), 0
 
 
+def _add(repository: Repository, index: dict[str, str], paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Put files into the index; what comes back are those that Git will not take, each with the reason."""
+    try:
+        _update(repository, index, ["--add", "--replace"], paths)
+        return []
+    except ChildFailed as error:
+        if len(paths) == 1:
+            return [(paths[0], f"Git does not take it: {error.why}")]
+    # One of them is to blame, such as a file whose filter is not installed: it must not cost the others.
+    half = len(paths) // 2
+    return _add(repository, index, paths[:half]) + _add(repository, index, paths[half:])
+
+
 def _update(repository: Repository, index: dict[str, str], options: list[str], paths: Sequence[str]) -> None:
     if paths:
         names = "\0".join(paths).encode("utf-8", "surrogateescape") + b"\0"
-        _durable(repository, ["update-index", *options, "-z", "--stdin"], env=index, input=names)
+        # A line end that the way back would change is kept beside the snapshot; it is no reason to take no snapshot.
+        durable(repository, ["-c", "core.safecrlf=false", "update-index", *options, "-z", "--stdin"], index, names)
 
 
-def _durable(
-    repository: Repository, args: list[str], *, env: dict[str, str] | None = None, input: bytes | None = None
+def durable(
+    repository: Repository, args: list[str], env: dict[str, str] | None = None, input: bytes | None = None
 ) -> str:
+    """The words of one `git` command whose objects outlast a power cut."""
     # Without these Git syncs no loose object, and a power cut could leave a run naming an empty one.
     durable = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
     return repository.git(*durable, *args, env=env, input=input).decode().strip()
@@ -289,6 +352,7 @@ def document(state: WorkTree, taken: Snapshot | None) -> dict[str, Any]:
         "changes_count": len(state.dirty),
         "commit": state.commit,
         "dirty": bool(state.dirty),
+        **({"notebooks_with_outputs": list(state.outputs[:_LISTED_AT_MOST])} if state.outputs else {}),
         "left_out": [{"path": path, "why": why} for path, why in (taken.left_out if taken else ())],
         "snapshot": taken.commit if taken else None,
         "tree": taken.tree if taken else state.tree,
