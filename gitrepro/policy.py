@@ -56,6 +56,7 @@ class Stage(StrEnum):
 
 
 LEVELS: Final = ("minimal", "standard", "strict")
+"""The levels, each asking for more than the one before."""
 
 # What each level requires, then what it advises. The rest is off.
 _AT_TAG: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
@@ -114,10 +115,11 @@ class Policy:
     def level_for(self, tag_name: str) -> str | None:
         """The level that a tag of this name claims, or None for an ordinary tag.
 
-        The first pattern of the file that matches decides. `*` stands for any characters, slashes too, `?` for one;
-        case counts.
+        Of several patterns that match the most demanding decides, wherever it stands: a line that is added can only
+        ask for more. `*` stands for any characters, slashes too, `?` for one; case counts.
         """
-        return next((level for pattern, level in self.levels if fnmatch.fnmatchcase(tag_name, pattern)), None)
+        matching = (level for pattern, level in self.levels if fnmatch.fnmatchcase(tag_name, pattern))
+        return max(matching, key=LEVELS.index, default=None)
 
     def threshold(self, name: str) -> int:
         return self.thresholds.get(name, THRESHOLDS[name])
@@ -238,12 +240,12 @@ class _Reader:
         known = list(names)
         for name, node in pairs.items():
             if name not in known:
-                self.fail(node, f"there is no {what} {name!r:.80}", why=_nearest(name, known), do=_one_of(known))
+                self.fail(node, f"there is no {what} {name!r:.80}", why=nearest(name, known), do=one_of(known))
 
     def choice(self, node: Node, known: Iterable[str], *, what: str) -> str:
         value, names = self.scalar(node), list(known)
         if value not in names:
-            self.fail(node, f"{value!r:.80} is no {what}", why=_nearest(str(value), names), do=_one_of(names))
+            self.fail(node, f"{value!r:.80} is no {what}", why=nearest(str(value), names), do=one_of(names))
         return str(value)
 
     def number(self, node: Node, *, what: str) -> float:
@@ -276,12 +278,14 @@ class _Reader:
             self.fail(node, f"{node.value!r:.40} is no value", why=str(error))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What was meant, for the reason of an error; empty when nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-def _one_of(known: Iterable[str]) -> str:
+def one_of(known: Iterable[str]) -> str:
+    """What there is to choose from, for the way out of an error."""
     return f"known are {', '.join(known)}"
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gitrepro import policy
 from gitrepro.errors import ConfigError
 from gitrepro.policy import DEFAULT, FLOOR, LEVELS, RULES, Stage, need, parse
-from gitrepro.records.result import Need
+from gitrepro.records.result import Check, Need, Verdict
 
 ORDER = (
     "seeds config data code baseline shuffle overfit distribution curves stopping batch precision efficiency "
@@ -50,12 +50,24 @@ store: {root: /data/store, copy: true}
     assert found.store == {"root": "/data/store", "copy": True}
 
 
-def test_the_first_pattern_of_the_file_decides() -> None:
-    found = parse(b"version: 1\nresults: {result/final-*: strict, result/*: minimal}\n")
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_of_several_patterns_that_match_the_most_demanding_decides(order: tuple[int, ...]) -> None:
+    lines = ["  result/final-*: strict\n", "  result/*: minimal\n", "  '*/final-paper': standard\n"]
+    found = parse(("version: 1\nresults:\n" + "".join(lines[place] for place in order)).encode())
 
     assert found.level_for("result/final-1") == "strict"
+    assert found.level_for("result/final-paper") == "strict"
+    assert found.level_for("other/final-paper") == "standard"
     assert found.level_for("result/a/b") == "minimal"
     assert found.level_for("Result/a") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["*", "r/*", "r/a*", "?/a", "q"]), st.sampled_from(LEVELS)), max_size=5))
+def test_a_line_that_is_added_to_the_policy_only_asks_for_more(levels: list[tuple[str, str]]) -> None:
+    for name in ("r/a", "r/b", "q"):
+        found = [policy.Policy(levels=tuple(levels[:count])).level_for(name) for count in range(len(levels) + 1)]
+        ranks = [-1 if level is None else LEVELS.index(level) for level in found]
+        assert ranks == sorted(ranks)
 
 
 def test_an_empty_table_of_results_makes_no_tag_a_result() -> None:
@@ -169,6 +181,17 @@ def test_stages_require_alike_and_a_server_gives_no_advice() -> None:
     for level in LEVELS:
         assert _required(level) == _required(level, Stage.PUSH) == _required(level, Stage.SERVER)
         assert Need.ADVISED not in {need(level, rule, Stage.SERVER) for rule in RULES}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_check_that_fails_leaves_nobody_worse_off_than_no_check(level: str, stage: Stage, rule: str) -> None:
+    def check(verdict: Verdict) -> Check:
+        return Check(rule=rule, verdict=verdict, required=need(level, rule, stage), why="")
+
+    assert check(Verdict.FAIL).blocks == check(Verdict.INCONCLUSIVE).blocks
+    assert check(Verdict.FAIL).blocks == (need(level, rule, stage) is Need.REQUIRED)
 
 
 @pytest.mark.parametrize("pattern", ["result/*", "a", "r?n/*", "Ergebnis/ü*", "a.b-c_d+e"])

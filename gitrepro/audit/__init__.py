@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ..policy import FLOOR, Policy
-from ..records.event import Event
 from ..records.result import Audit, Check, Verdict
 from ..store.objects import digest_of
 from .evidence import Claim, Evidence
 from .rules import ALGORITHMS, ALL
+from .waivers import waivers_of
 
 __all__ = ["Claim", "Evidence", "audit"]
 
@@ -28,27 +27,23 @@ def audit(claim: Claim, evidence: Evidence, policy: Policy) -> Audit:
         as_of=evidence.as_of,
         policy=digest_of([policy.dump()]),
         algorithms=ALGORITHMS,
-        checks=tuple(_waived(check, evidence) for check in checks),
+        checks=tuple(_with_waivers(check, evidence) for check in checks),
     )
 
 
-def _waived(check: Check, evidence: Evidence) -> Check:
-    """The check, or WAIVED where a waiver of the result, or one of every run, lifts what would block."""
-    if check.rule in FLOOR or not check.verdict.blocks:
+def _with_waivers(check: Check, evidence: Evidence) -> Check:
+    """The check with every waiver of it there ever was, and WAIVED where one of them lifts what would block.
+
+    A waiver of the result lifts it, or one of every run.
+    """
+    of_result = waivers_of(evidence.standing, check.rule)
+    of_runs = [waivers_of(run.standing, check.rule) for run in evidence.runs]
+    known = [*of_result, *(waiver for waivers in of_runs for waiver in waivers)]
+    if not known:
         return check
-    of_result = _waivers(evidence.waivers, check.rule)
-    of_runs = [_waivers(run.standing.waivers, check.rule) for run in evidence.runs]
-    found = of_result or ([event for events in of_runs for event in events] if of_runs and all(of_runs) else [])
-    if not found:
-        return check
-    said = "; ".join(f"{event.actor.get('name', 'someone')}: {_mapping_of(event)['reason']}" for event in found)
-    return replace(check, verdict=Verdict.WAIVED, why=f"{check.verdict}: {check.why}; waived by {said}", repair="")
-
-
-def _waivers(events: Sequence[Event], rule: str) -> list[Event]:
-    # A waiver without a reason is none.
-    return [event for event in events if _mapping_of(event).get("rule") == rule and _mapping_of(event).get("reason")]
-
-
-def _mapping_of(event: Event) -> dict[str, object]:
-    return event.value if isinstance(event.value, dict) else {}
+    told = replace(check, evidence={**check.evidence, "waivers": [waiver.document() for waiver in known]})
+    covered = any(w.holds for w in of_result) or (of_runs and all(any(w.holds for w in each) for each in of_runs))
+    if check.rule in FLOOR or not check.verdict.blocks or not covered:
+        return told
+    said = "; ".join(dict.fromkeys(f"{waiver.actor}: {waiver.reason}" for waiver in known if waiver.holds))
+    return replace(told, verdict=Verdict.WAIVED, why=f"{check.verdict}: {check.why}; waived by {said}", repair="")

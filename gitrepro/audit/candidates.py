@@ -6,11 +6,14 @@ from typing import Final
 
 from ..errors import Refused
 from ..policy import Stage
+from ..records import ids
 from ..records.result import Audit
 from ..store.index import Index
 from ..store.repository import Repository
 from ..store.runs import RunTree
-from .gate import judge_runs, refusal
+from .evidence import gather
+from .gate import judge_runs, newest_attempts, refusal
+from .promotion import TRAILER
 from .rules import RESULT_KINDS
 
 _AT_MOST: Final = 100
@@ -28,7 +31,8 @@ def judge_plain(tree: RunTree, name: str, commit: str) -> Audit:
     """
     repository = tree.repository
     with Index(repository) as index:
-        runs = sorted(index.ids(where=_AT_COMMIT, values=[commit], limit=_AT_MOST))
+        found = index.ids(where=_AT_COMMIT, values=[commit], limit=_AT_MOST)
+    runs = sorted(newest_attempts(repository, [*found, *_promoted_to(tree, commit)]))
     if not runs:
         raise _no_run(repository, name, commit)
     audit = judge_runs(tree, runs, tag=name, stage=Stage.TAG, commit=commit)
@@ -43,6 +47,14 @@ def judge_plain(tree: RunTree, name: str, commit: str) -> Audit:
     raise Refused(refused.what, why=refused.why, do=f"name the runs you mean: `gitrepro tag {name} {named}`")
 
 
+def _promoted_to(tree: RunTree, commit: str) -> list[str]:
+    """The runs whose uncommitted code a commit was made of: it names them, and their events name it."""
+    message = tree.objects.read(commit, "commit").decode("utf-8", "replace").partition("\n\n")[2]
+    named = [line.removeprefix(TRAILER) for line in message.splitlines() if line.startswith(TRAILER)]
+    runs = [run for run in dict.fromkeys(named) if ids.is_id(run)]
+    return [run.id for run in gather(tree, runs).runs if run.promoted and run.promoted.commit == commit]
+
+
 def _no_run(repository: Repository, name: str, commit: str) -> Refused:
     with Index(repository) as index:
         dirty = index.ids(where=f"{_ELIGIBLE} AND commit_id = ? AND dirty = 1", values=[commit], limit=1)
@@ -53,7 +65,7 @@ def _no_run(repository: Repository, name: str, commit: str) -> Refused:
     if dirty:
         run = named[dirty[0]]
         why += f"; {run['name']} ({run['id'][-8:]}) started from it, with uncommitted changes"
-        do = "commit the changes, then run it again: `gitrepro record -- COMMAND`"
+        do = f"`gitrepro promote {run['id'][-8:]}` makes a commit of what ran, which may be tagged"
     elif other:
         run = named[other[0]]
         at = str(run["code"]["commit"] or "no commit")[:12]

@@ -9,7 +9,7 @@ from typing import Final
 from ..errors import Ambiguous, ConfigError, GitreproError, NotFound, Refused, UsageError
 from ..policy import DEFAULT, FILE, Policy, Stage, parse
 from ..records import ids
-from ..records.result import Audit, Check, Cited, Result
+from ..records.result import Audit, Check, Cited, Result, Verdict
 from ..records.run import Status
 from ..store.fold import Identity
 from ..store.gitobjects import GitObjects
@@ -20,7 +20,7 @@ from ..store.resolve import resolve
 from ..store.runs import RunTree
 from . import audit as judge
 from . import tags
-from .evidence import Claim, Evidence, gather, tree_of_commit
+from .evidence import Claim, Evidence, RunEvidence, gather, tree_of_commit
 from .results import audit_digest, fold_queue, read_result, same_result, write_result
 from .rules import RESULT_KINDS
 
@@ -46,6 +46,8 @@ def policy_at(objects: GitObjects, commit: str | None) -> Policy:
 
 def select(repository: Repository, words: Sequence[str]) -> list[str]:
     """The runs that words mean, each a run or a group of finished ones; in order of their ids.
+
+    Of a group, an attempt that another of the group resumes is left out: it is part of the newer one.
 
     Raises:
         NotFound: a word means nothing.
@@ -73,7 +75,18 @@ def _group(repository: Repository, name: str) -> list[str]:
     kinds = ", ".join(f"'{kind}'" for kind in RESULT_KINDS)
     where = f'"group" = ? AND status = ? AND removed = 0 AND kind IN ({kinds})'
     with Index(repository) as index:
-        return index.ids(where=where, values=[name, str(Status.FINISHED)], limit=_GROUP_AT_MOST)
+        found = index.ids(where=where, values=[name, str(Status.FINISHED)], limit=_GROUP_AT_MOST)
+    return newest_attempts(repository, found)
+
+
+def newest_attempts(repository: Repository, runs: Sequence[str]) -> list[str]:
+    """The runs without those that another of them resumes."""
+    if len(runs) < 2:
+        return list(runs)
+    with RunTree(repository) as tree:
+        read = gather(tree, runs).runs
+    resumed = {attempt.id for run in read for attempt in run.earlier}
+    return [run for run in runs if run not in resumed]
 
 
 def judge_runs(
@@ -83,7 +96,7 @@ def judge_runs(
 
     Args:
         runs: full run ids.
-        commit: where the tag stands; without it, where the newest run ran.
+        commit: where the tag stands; without it, where the code of the newest run was committed.
 
     Raises:
         UsageError: the policy makes no result of a tag of that name.
@@ -104,8 +117,13 @@ def judge_runs(
 
 
 def _newest_commit(evidence: Evidence) -> str | None:
-    commits = [run.code.get("commit") for run in sorted(evidence.runs, key=lambda run: run.id)]
+    """Where the tag goes: the commit that the newest run ran at, or that its code was committed as later."""
+    commits = [_commit_of(run) for run in sorted(evidence.runs, key=lambda run: run.id)]
     return next((commit for commit in reversed(commits) if isinstance(commit, str)), None)
+
+
+def _commit_of(run: RunEvidence) -> str | None:
+    return run.promoted.commit if run.promoted and run.code.get("dirty") is not False else run.code.get("commit")
 
 
 def _cite(evidence: Evidence) -> tuple[Cited, ...]:
@@ -203,8 +221,15 @@ def declare(
     result = put_on_record(repository, audit, identity=identity, note=note, now=now)
     with RunTree(repository) as tree:
         digest = audit_digest(tree, result.id)
-    tags.create(repository, result, digest, identity=identity, now=now)
+    tags.create(repository, result, digest, remarks=remarks(audit), identity=identity, now=now)
     return result
+
+
+def remarks(audit: Audit) -> list[str]:
+    """What a result carries with it for ever: rules that were waived, and code that was committed only later."""
+    waived = [f"{check.rule}: {check.why}" for check in audit.checks if check.verdict is Verdict.WAIVED]
+    code = [check.why for check in audit.checks if check.rule == "code" and check.verdict is Verdict.WARN]
+    return [*(f"code: {why}" for why in code), *waived]
 
 
 def _declared_before(tree: RunTree, name: str, standing: str, runs: Sequence[str]) -> Result:

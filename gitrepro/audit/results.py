@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final, final
 
 from ..errors import Damaged, GitreproError, NotFound
+from ..records import yaml
 from ..records.result import Audit, Result, load_result, result_path
 from ..store import live
 from ..store.fold import Identity, Pending, enqueue, fold
 from ..store.objects import digest_of
 from ..store.repository import Repository
 from ..store.runs import RunTree
+
+_FILE: Final = "result.yaml"
 
 
 def read_result(tree: RunTree, result_id: str) -> Result:
@@ -20,8 +24,12 @@ def read_result(tree: RunTree, result_id: str) -> Result:
         NotFound: there is none of that id.
         Damaged: it cannot be read, or stands under another id than it says.
     """
-    path = f"{result_path(result_id)}/result.yaml"
-    result = load_result(tree.read(path), source=path)
+    return _parsed(result_id, tree.read(f"{result_path(result_id)}/{_FILE}"))
+
+
+def _parsed(result_id: str, data: bytes) -> Result:
+    path = f"{result_path(result_id)}/{_FILE}"
+    result = load_result(data, source=path)
     if result.id != result_id:
         raise Damaged(f"{path} says it is result {result.id!r:.40}", why="a record stands under its own id")
     return result
@@ -32,15 +40,44 @@ def audit_digest(tree: RunTree, result_id: str) -> str:
     return digest_of([tree.read(f"{result_path(result_id)}/audit.yaml")])
 
 
-def results_of(tree: RunTree, *, tag: str) -> Iterator[Result]:
-    """The results declared under a tag name, newest first. One that cannot be read is passed over."""
-    for result_id in reversed(tree.result_ids()):
+def all_results(tree: RunTree, *, holding: bytes = b"") -> Iterator[Result]:
+    """The results on record, newest first. One that cannot be read is passed over.
+
+    Args:
+        holding: read only records with these bytes in them.
+    """
+    found = tree.entry("results")
+    folders = tree.objects.tree(found.oid) if found and found.is_tree else {}
+    for result_id, folder in sorted(folders.items(), reverse=True):
         try:
-            result = read_result(tree, result_id)
-        except GitreproError:
+            data = tree.objects.read(tree.objects.tree(folder.oid)[_FILE].oid, "blob")
+            if holding in data:
+                yield _parsed(result_id, data)
+        except (GitreproError, KeyError):
             continue
-        if result.tag == tag:
-            yield result
+
+
+def results_of(tree: RunTree, *, tag: str) -> Iterator[Result]:
+    """The results declared under a tag name, newest first."""
+    # A record has one spelling: what does not hold this line needs no parsing.
+    line = yaml.dump({"tag": tag})
+    return (result for result in all_results(tree, holding=line) if result.tag == tag)
+
+
+@final
+class Declared:
+    """Results by the tag they were declared under, newest first; read once, however many are looked up."""
+
+    def __init__(self, tree: RunTree) -> None:
+        self._tree = tree
+        self._by_tag: dict[str, list[Result]] | None = None
+
+    def under(self, tag: str) -> list[Result]:
+        if self._by_tag is None:
+            self._by_tag = {}
+            for result in all_results(self._tree):
+                self._by_tag.setdefault(result.tag, []).append(result)
+        return self._by_tag.get(tag, [])
 
 
 def same_result(tree: RunTree, audit: Audit) -> Result | None:
@@ -75,15 +112,20 @@ def fold_queue(repository: Repository, *, identity: Identity) -> None:
             live.set_aside(repository.home, pending.subject)
 
 
-def find_result(tree: RunTree, *, tag: str, commit: str | None, cited: str | None) -> Result:
+def find_result(
+    tree: RunTree, *, tag: str, commit: str | None, cited: str | None, declared: Declared | None = None
+) -> Result:
     """The result that a tag stands for: the one it cites, else the newest of its name at its commit.
+
+    Args:
+        declared: where to look; given by those who look many up.
 
     Raises:
         NotFound: there is none.
     """
     if cited is not None:
         return read_result(tree, cited)
-    for result in results_of(tree, tag=tag):
+    for result in declared.under(tag) if declared else results_of(tree, tag=tag):
         if result.commit == commit:
             return result
     raise NotFound(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import GitreproError, UsageError
@@ -109,14 +109,20 @@ def check_name(repository: Repository, name: str) -> None:
             )
 
 
-def create(repository: Repository, result: Result, audit: str, *, identity: Identity, now: float) -> None:
+def create(
+    repository: Repository, result: Result, audit: str, *, remarks: Sequence[str] = (), identity: Identity, now: float
+) -> None:
     """Make the annotated tag of a result, which must not exist.
+
+    Args:
+        audit: the digest of the audit it passed.
+        remarks: lines for whoever reads the tag: what was waived, what passed with a warning that matters.
 
     Raises:
         UsageError: it exists.
         StorageError: the disk refuses.
     """
-    data = _text(result, audit, signature=identity.line(now))
+    data = _text(result, audit, remarks, signature=identity.line(now))
     # Our own lock: a ref lock that is met while holding it belongs to a dead process or to Git.
     with fs.locked(repository.home / "lock"), GitObjects(repository.common_dir) as objects:
         oid = objects.write([("tag", data)])[0]
@@ -130,7 +136,7 @@ def exists(name: str) -> UsageError:
     )
 
 
-def _text(result: Result, audit: str, *, signature: str) -> bytes:
+def _text(result: Result, audit: str, remarks: Sequence[str], *, signature: str) -> bytes:
     runs = f"{len(result.runs)} {'run' if len(result.runs) == 1 else 'runs'}"
     head = [f"object {result.commit}", "type commit", f"tag {result.tag}", f"tagger {signature}"]
     subject = f"result {result.tag}: {runs}, level {result.level}"
@@ -141,7 +147,8 @@ def _text(result: Result, audit: str, *, signature: str) -> bytes:
         f"Gitrepro-Audit: {audit}",
     ]
     note = [_printable(result.note)] if result.note else []
-    parts = ["\n".join(head), subject, *note, "\n".join(trailers)]
+    told = ["\n".join(_printable(remark) for remark in remarks)] if remarks else []
+    parts = ["\n".join(head), subject, *note, *told, "\n".join(trailers)]
     return ("\n\n".join(parts) + "\n").encode("utf-8", "replace")
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from .. import hooks
 from ..audit import gate
-from ..audit.results import read_result
 from ..policy import Stage
-from ..records import ids
-from ..records.result import Audit, Check, Need, Result, result_path
-from ..store.repository import Repository
+from ..records.result import Audit, Check, Need, Result, Verdict
 from ..store.resolve import resolve
 from ..store.runs import RunTree
 from . import here
 from .present import clean, emit, line, mark, note
+from .target import result_of
 
 SCHEMA = 1
+_NEEDS = {Need.ADVISED: "advised", Need.OFF: "not asked for"}
 
 
 @click.command()
@@ -37,7 +39,7 @@ def audit(ctx: click.Context, target: str, stage: str, as_json: bool) -> None:
     """
     found = here.repository()
     with RunTree(found) as tree:
-        result = _result(found, tree, target)
+        result = result_of(found, tree, target)
         if result is not None:
             verdict = gate.judge_result(tree, result, stage=Stage(stage), pushed=hooks.is_pushed(found, result))
         else:
@@ -47,12 +49,6 @@ def audit(ctx: click.Context, target: str, stage: str, as_json: bool) -> None:
     else:
         _print(verdict, target)
     ctx.exit(0 if verdict.ok else 1)
-
-
-def _result(found: Repository, tree: RunTree, target: str) -> Result | None:
-    if ids.is_id(target) and tree.entry(result_path(target)) is not None:
-        return read_result(tree, target)
-    return hooks.result_of_tag(found, tree, target)
 
 
 def _document(verdict: Audit, result: Result | None) -> dict[str, object]:
@@ -67,16 +63,27 @@ def _document(verdict: Audit, result: Result | None) -> dict[str, object]:
 
 
 def _print(verdict: Audit, target: str) -> None:
-    shown = [check for check in verdict.checks if check.required is not Need.OFF]
+    # What is off is shown where somebody waived it: a waiver stays visible.
+    shown = [check for check in verdict.checks if check.required is not Need.OFF or check.evidence.get("waivers")]
     width = max(len(check.rule) for check in shown)
+    indent = " " * (len("?  INCONCLUSIVE") + 2 + width + 2)
     for check in shown:
         # As wide as the longest verdict; the sign in front of it makes the sense plain without colour.
         gap = " " * (len("INCONCLUSIVE") - len(check.verdict))
-        advice = "" if check.required is Need.REQUIRED else "  (advised)"
+        advice = "" if check.required is Need.REQUIRED else f"  ({_NEEDS[check.required]})"
         line(f"{mark(check.verdict)}{gap}  {check.rule:<{width}}  {clean(check.why)}{advice}")
         if check.repair and check.blocks:
-            line(f"{'':<{len('?  INCONCLUSIVE') + 2 + width + 2}}{clean(check.repair)}")
+            line(f"{indent}{clean(check.repair)}")
+        for waiver in check.evidence.get("waivers", ()):
+            if waiver["withdrawn"] or check.verdict is not Verdict.WAIVED:
+                line(f"{indent}{clean(_waiver_words(waiver))}")
     note(_summary(verdict.blocking, verdict, target))
+
+
+def _waiver_words(waiver: Mapping[str, Any]) -> str:
+    said = f"waiver of {waiver['of'][-8:]} by {waiver['by']}: {waiver['reason']}"
+    taken = waiver["withdrawn"]
+    return f"{said}; withdrawn by {taken['by']}: {taken['reason']}" if taken else said
 
 
 def _summary(blocking: tuple[Check, ...], verdict: Audit, target: str) -> str:

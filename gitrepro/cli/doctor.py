@@ -50,7 +50,8 @@ def doctor(as_json: bool) -> int:
         for finding in findings:
             line(f"{mark(finding.verdict)}  {finding.what}: {clean(finding.detail)}")
             if finding.do:
-                line(f"      do: {clean(finding.do)}")
+                for number, part in enumerate(finding.do.splitlines()):
+                    line(f"      {'do:' if number == 0 else '   '} {clean(part)}")
     return int(any(finding.verdict == "FAIL" for finding in findings))
 
 
@@ -146,12 +147,18 @@ def _hooks(found: Repository) -> Iterator[Finding]:
     if found.bare:
         return
     fires, detail = hook_files.canary(found)
-    yield Finding(
-        what="hooks",
-        verdict="PASS" if fires else "WARN",
-        detail=detail,
-        do="" if fires else "`gitrepro hooks install`",
-    )
+    report = hook_files.status(found)
+    yield _hook("hooks", fires, detail, report)
+    # A pre-push hook may run a whole test suite: whether ours is reached is read from the files, not tried.
+    [push] = [hook for hook in report.hooks if hook.name == "pre-push"]
+    reached = push.name in report.installed
+    yield _hook("pre-push", reached, f"{push.path} is {push.state}", report)
+
+
+def _hook(what: str, fine: bool, detail: str, report: hook_files.Report) -> Finding:
+    by_hand = [f"put into {path}: {text}" for path, text in report.by_hand]
+    do = "" if fine else "\n".join(by_hand) or "`gitrepro hooks install`"
+    return Finding(what=what, verdict="PASS" if fine else "WARN", detail=detail, do=do)
 
 
 _LOOKS = (_git, _repository, _space, _runs, _code, _waiting, _hooks)

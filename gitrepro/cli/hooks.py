@@ -28,9 +28,16 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print how the h
 
 @hooks.command()
 @_AS_JSON
-def install(as_json: bool) -> None:
-    """Put the hooks in place. Hooks that are there already are kept, and run first."""
-    _show(decisions.install(here.repository(), python=sys.executable), as_json=as_json)
+@click.pass_context
+def install(ctx: click.Context, as_json: bool) -> None:
+    """Put the hooks in place. Hooks that are there already are kept, and run first.
+
+    Where core.hooksPath names files of yours, those stay as they are, and you are told the lines that call ours;
+    until they are there it exits 1.
+    """
+    report = decisions.install(here.repository(), python=sys.executable)
+    _show(report, as_json=as_json)
+    ctx.exit(0 if report.ok else 1)
 
 
 @hooks.command()
@@ -58,8 +65,17 @@ def _show(report: decisions.Report, *, as_json: bool) -> None:
     table(rows, ["hook", "state", "chained", "path"])
     if report.patterns:
         note(f"result tags: {' '.join(report.patterns)}; checked by {report.python}")
+    say_what_is_left(report)
     if report.trouble:
         note(f"out of order: {report.trouble}; `gitrepro hooks install` mends it")
+
+
+def say_what_is_left(report: decisions.Report) -> None:
+    """Tell what only the user can do: the lines that their own hooks need."""
+    for path, text in report.by_hand:
+        there = "as its last line" if path.exists() else 'below "#!/bin/sh", and make it executable'
+        note(f"{path} is yours; put this into it, {there}:")
+        note(f"    {text}")
 
 
 def _document(report: decisions.Report) -> dict[str, object]:
@@ -70,6 +86,7 @@ def _document(report: decisions.Report) -> dict[str, object]:
         "python": report.python,
         "patterns": list(report.patterns),
         "trouble": report.trouble,
+        "by_hand": [{"path": str(path), "line": text} for path, text in report.by_hand],
         "hooks": [
             {"name": hook.name, "state": hook.state, "chained": hook.chained, "path": str(hook.path)}
             for hook in report.hooks

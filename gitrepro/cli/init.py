@@ -8,6 +8,7 @@ import click
 
 from .. import hooks as hook_files
 from . import here
+from .hooks import say_what_is_left
 from .present import emit, line, note
 
 
@@ -21,14 +22,12 @@ def init(no_hooks: bool, as_json: bool) -> None:
     """
     found = here.with_work_tree()
     found.git("config", "log.excludeDecoration", "refs/gitrepro*")
-    done = {"repository": str(found.work_tree), "hooks": []}
-    if not no_hooks:
-        report = hook_files.install(found, python=sys.executable)
-        done["hooks"] = report.installed
+    report = None if no_hooks else hook_files.install(found, python=sys.executable)
     if as_json:
-        emit(done)
+        emit({"repository": str(found.work_tree), "hooks": report.installed if report else []})
         return
     line(f"gitrepro is set up in {found.work_tree}")
-    if not no_hooks:
-        note(f"hooks: {', '.join(done['hooks'])}; `gitrepro hooks remove` takes them out")
+    if report:
+        note(f"hooks: {', '.join(report.installed) or 'none yet'}; `gitrepro hooks remove` takes them out")
+        say_what_is_left(report)
     note("next: `gitrepro record -- python train.py`")

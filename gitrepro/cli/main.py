@@ -16,7 +16,7 @@ import click
 from ..errors import GitreproError, GitreproWarning, UsageError
 
 FIRST: Final = ("record", "ls", "show", "compare", "watch", "tag", "push", "pull")
-GROUPS: Final = ("start", "record", "look", "trust", "keep")
+GROUPS: Final = ("start", "record", "look", "trust", "again", "keep")
 
 # name: (module, group, one line of help)
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
@@ -25,15 +25,25 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "demo": ("demo", "start", "See it all on real data, in a scratch repository."),
     "hooks": ("hooks", "start", "Install, remove or show the Git hooks."),
     "record": ("record", "record", "Run a program and put the run on record."),
+    "fold": ("fold", "record", "Commit what waits, here and in spools."),
+    "watch": ("watch", "record", "Follow runs that are under way."),
     "recover": ("recover", "record", "Commit runs whose process is gone."),
     "ls": ("ls", "look", "List runs, newest first."),
     "show": ("show", "look", "Show all that is known of a run."),
+    "diff": ("diff", "look", "Compare two runs: what went in and what came out."),
+    "sql": ("sql", "look", "Ask the index in SQL."),
     "tag": ("tag", "trust", "Audit runs and declare them a result, by a Git tag."),
     "audit": ("audit", "trust", "Judge a result or a run again, from what is on record."),
+    "promote": ("promote", "trust", "Commit what a dirty run ran, so that it may stand in a result."),
+    "waive": ("waive", "trust", "Lift a rule for a run or a result, with a reason that stays."),
+    "checkout": ("checkout", "again", "Lay out the exact code of a run in a folder of its own."),
+    "repeat": ("repeat", "again", "Run a recorded command again with other seeds."),
     "label": ("label", "keep", "Put labels on a run, or take them off."),
     "note": ("note", "keep", "Write a note on a run."),
+    "index": ("index", "keep", "Show or rebuild the index."),
+    "rm": ("rm", "keep", "Take runs off the list, or put them back."),
 }
-HIDDEN: Final = {"hook": "hooks"}
+HIDDEN: Final = {"hook": "hooks", "job": "repeat"}
 
 
 @final

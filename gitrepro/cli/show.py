@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,9 +21,10 @@ from ..store.repository import RUNS_REF, Repository
 from ..store.resolve import SHORTEST, resolve
 from ..store.runs import RunTree
 from . import here
-from .present import clean, coloured, duration, emit, line, note, number, pairs, size, status
+from .present import clean, coloured, duration, emit, line, note, number, pairs, size, status, terminal_width
 
 _LISTED_AT_MOST: Final = 12
+_DRAWN_AT_MOST: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,10 @@ class _Known:
 @click.option("--env", "part", flag_value="env", help="Only the environment, as YAML.")
 @click.option("--output", "part", flag_value="output", help="Only what the program printed.")
 @click.option("--metrics", "part", flag_value="metrics", help="Only the metrics, every row, as TSV.")
+@click.option("--curves/--no-curves", default=None, help="Draw the metrics; by default on a terminal.")
+@click.option("--metric", "chosen", multiple=True, metavar="NAME", help="Draw this metric; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def show(run: str, part: str | None, as_json: bool) -> None:
+def show(run: str, part: str | None, curves: bool | None, chosen: tuple[str, ...], as_json: bool) -> None:
     """Show all that is known of RUN: the end of its id, its name, `@last`, `@{-2}`, `@best:METRIC`."""
     found = here.repository()
     run_id = _resolve(found, run)
@@ -63,6 +67,8 @@ def show(run: str, part: str | None, as_json: bool) -> None:
     else:
         for text in _page(known):
             line(text)
+        if known.recorded and (chosen or (sys.stdout.isatty() if curves is None else curves)):
+            _draw(found, known.record, chosen)
 
 
 def _resolve(found: Repository, text: str) -> str:
@@ -119,6 +125,10 @@ def _document(known: _Known) -> dict[str, Any]:
         "recorded": known.recorded,
         "ended_at": record.ended_at,
         "reason": record.reason,
+        "resumes": record.resumes,
+        "lineage": record.lineage,
+        "ranks": dict(record.ranks) if record.ranks else None,
+        "adopted": dict(record.adopted) if record.adopted else None,
         "argv": list(record.argv),
         "host": dict(record.host),
         "code": dict(record.code) if record.code else None,
@@ -163,7 +173,7 @@ def _page(known: _Known) -> Iterator[str]:
         ),
         ("Not kept", [(str(item.get("what")), str(item.get("why"))) for item in record.losses]),
         ("Notes", [("", text) for text in (*([record.note] if record.note else []), *known.standing.notes)]),
-        ("Waived", [(str(event.value), str(event.actor.get("name"))) for event in known.standing.waivers]),
+        ("Waived", _waived(known.standing)),
     ):
         if rows:
             yield ""
@@ -191,7 +201,21 @@ def _head(known: _Known) -> list[tuple[str, str]]:
         rows.append(("labels", ", ".join(known.standing.labels)))
     if record.reason:
         rows.append(("reason", str(record.reason.get("message", ""))))
+        rows.append(("try", str(record.reason.get("do", ""))))
+    rows.append(("resumes", record.resumes or ""))
+    rows.append(("ranks", _ranks(record.ranks or {})))
+    rows.append(("adopted", str((record.adopted or {}).get("at", ""))))
     return [row for row in rows if row[1].strip()]
+
+
+def _ranks(ranks: Mapping[str, Any]) -> str:
+    if not ranks:
+        return ""
+    seen, silent = _list(ranks.get("seen")), _list(ranks.get("silent"))
+    told = f"{len(seen)} of {ranks.get('world_size')} on record, by {ranks.get('launcher')}"
+    lost = f"; no closing word of {', '.join(map(str, silent[:_LISTED_AT_MOST]))}" if silent else ""
+    rivals = f"; also claimed by run {', '.join(str(run)[-8:] for run in _list(ranks.get('rivals')))}"
+    return told + lost + (rivals if ranks.get("rivals") else "")
 
 
 def _code(record: RunRecord) -> list[tuple[str, str]]:
@@ -283,6 +307,18 @@ def _metrics(record: RunRecord) -> list[tuple[str, str]]:
     return rows
 
 
+def _waived(standing: Standing) -> list[tuple[str, str]]:
+    """Each waiver, and each withdrawal of one."""
+    taken = {name for event in standing.withdrawals for name in event.observed}
+    rows = [(event, " (withdrawn)" if event.id in taken else "") for event in standing.waivers]
+    rows += [(event, " (the withdrawal)") for event in standing.withdrawals]
+    return [
+        (str(event.value.get("rule")), f"{event.actor.get('name')}: {event.value.get('reason')}{more}")
+        for event, more in rows
+        if isinstance(event.value, dict)
+    ]
+
+
 def _summary(record: RunRecord) -> list[tuple[str, str]]:
     return [(name, _value(value)) for name, value in record.summary.items() if name not in record.metrics]
 
@@ -307,6 +343,42 @@ def _print_metrics(found: Repository, run_id: str) -> None:
     for row in table.rows():
         values = [repr(row.values[name]) if name in row.values else "" for name in names]
         line("\t".join([str(row.seq), str(row.step), repr(row.time_seconds), *values]))
+
+
+def _draw(found: Repository, record: RunRecord, chosen: tuple[str, ...]) -> None:
+    names = chosen or _worth_drawing(record)
+    if not names:
+        return
+    from ..run.found import metric_table
+    from .curves import Curve, chart, shared_bounds
+
+    try:
+        table = metric_table(found, record.id)
+    except BlobMissing as error:
+        note(f"no curves: {error}")
+        return
+    curves = []
+    for name in names:
+        steps, _, values = table.arrays(name)
+        curves.append(Curve(name=name, steps=steps.tolist(), values=values.tolist()))
+    line()
+    line(coloured("Curves", "bold"))
+    fine = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    for curve in curves:
+        alike = [other for other in curves if other.name.rpartition("/")[2] == curve.name.rpartition("/")[2]]
+        for text in chart(curve, width=terminal_width(), fine=fine, bounds=shared_bounds(alike)):
+            line(text)
+    left = len(record.metrics) - len(names)
+    if left > 0 and not chosen:
+        note(f"{left} metrics are not drawn; `--metric NAME` draws one")
+
+
+def _worth_drawing(record: RunRecord) -> list[str]:
+    """The metrics that moved: those with a goal first, then validation, then the others."""
+    moving = [name for name, facts in record.metrics.items() if facts.get("count", 0) > 2]
+    return sorted(moving, key=lambda name: (not record.metrics[name].get("goal"), not name.startswith("val"), name))[
+        :_DRAWN_AT_MOST
+    ]
 
 
 def _print_output(found: Repository, run_id: str) -> None:

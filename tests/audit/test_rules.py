@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitrepro import audit as judging
-from gitrepro.audit.evidence import Claim, Evidence, RunEvidence
+from gitrepro.audit.evidence import Claim, Evidence, Promoted, RunEvidence
 from gitrepro.audit.rules import ALGORITHMS, ALL
 from gitrepro.policy import DEFAULT, LEVELS, RULES, Policy, Stage
 from gitrepro.records import ids
@@ -49,7 +49,7 @@ def run(*, of: dict[str, Any] | None = None, **changes: Any) -> RunEvidence:
 
 
 def audit_of(*runs: RunEvidence, policy: Policy = DEFAULT, **changes: Any) -> Audit:
-    told = {name: changes.pop(name) for name in ("pushed", "waivers") if name in changes}
+    told = {name: changes.pop(name) for name in ("pushed", "standing") if name in changes}
     cited = tuple(Cited(id=each.id, tree=each.tree or "", commit=COMMIT) for each in runs)
     claim = Claim(runs=cited, commit=COMMIT, code_tree=TREE, level="minimal", stage=Stage.TAG, tag="result/x")
     return judging.audit(replace(claim, **changes), Evidence(runs=runs, as_of="a" * 40, **told), policy)
@@ -238,6 +238,19 @@ def test_random_string_hashes_are_a_warning() -> None:
 
 def test_a_seed_that_is_no_integer_is_a_warning() -> None:
     assert verdict("seeds", with_seeds(process(python=generator(effective=None, seeded_by="user")))) == "WARN"
+
+
+@pytest.mark.parametrize(
+    ("ranks", "said"),
+    [
+        ({"world_size": 2, "seen": [0, 1]}, "PASS"),
+        ({"world_size": 4, "seen": [0, 1]}, "WARN"),
+        ({"world_size": 256, "seen": list(range(100))}, "PASS"),
+        ({"world_size": None, "seen": "?"}, "PASS"),
+    ],
+)
+def test_ranks_that_nobody_saw_are_a_warning(ranks: dict[str, Any], said: str) -> None:
+    assert verdict("seeds", run(ranks=ranks)) == said
 
 
 @pytest.mark.parametrize("rows", [{"torch": 3}, {"numpy.default_rng": "x"}, {"hash": None}, {"torch": {}}])
@@ -443,23 +456,221 @@ def test_without_a_configuration_the_command_line_tells_repeats_apart() -> None:
     assert verdict("repeats", *runs[:2], wider) == "INCONCLUSIVE"
 
 
+def test_a_seed_set_is_of_one_preprocessing_too() -> None:
+    runs = [*_seeded_runs(0, 1), run(seeds=seeded(2), preprocess={"digest": "b3:00", "parts": []})]
+
+    assert verdict("repeats", *runs) == "INCONCLUSIVE"
+
+
+def test_a_run_whose_seed_is_not_known_counts_for_no_repeat() -> None:
+    assert verdict("repeats", *_seeded_runs(0, 1), run(seeds={"requested": None})) == "INCONCLUSIVE"
+
+
+# -- one reason of many runs
+
+
+def test_a_reason_that_all_runs_share_is_told_once() -> None:
+    found = check("config", *[run(of={"config": None}) for _ in range(3)])
+
+    assert found.why == "3 runs: no configuration is on record"
+
+
+def test_a_reason_that_some_runs_share_names_them() -> None:
+    bare = [run(of={"config": None}) for _ in range(5)]
+    found = check("config", run(), *bare)
+
+    named = ", ".join(each.id[-8:] for each in bare[:3])
+    assert found.why == f"5 of 6 runs ({named} and 2 more): no configuration is on record"
+
+
+# -- data, config, imports
+
+
+def test_runs_that_prepared_their_data_differently_fail() -> None:
+    one, other = (run(preprocess={"digest": f"b3:{number}", "parts": []}) for number in range(2))
+
+    assert verdict("data", one, one) == "INCONCLUSIVE"
+    assert verdict("data", one, other) == "FAIL"
+    assert verdict("data", one, run()) == "FAIL"
+
+
+def test_a_configuration_the_program_never_read_is_a_warning() -> None:
+    found = check("config", run(of={"config": config(never_read=["lr_schedule"])}))
+
+    assert found.verdict is Verdict.WARN
+    assert "never read lr_schedule" in found.why
+
+
+def test_an_imported_module_that_no_commit_holds_fails() -> None:
+    found = check("code", run(of={"unheld": ("generated.py",)}))
+
+    assert found.verdict is Verdict.FAIL
+    assert "imported generated.py, which its commit does not hold" in found.why
+
+
+def test_a_built_module_that_no_commit_holds_is_a_warning() -> None:
+    assert verdict("code", run(of={"unheld": ("fast.cpython-311-x86_64-linux-gnu.so",)})) == "WARN"
+
+
+def test_a_module_imported_with_other_bytes_is_a_warning() -> None:
+    assert verdict("code", run(of={"converted": ("model.py",)})) == "WARN"
+
+
+# -- promoted
+
+
+def dirty(**changes: Any) -> RunEvidence:
+    """A dirty run whose snapshot was promoted to the commit of the result."""
+    of = changes.pop("of", {})
+    promoted = Promoted(commit=COMMIT, branch="promoted/brisk-otter", tree=TREE, reachable=True)
+    named = {"commit": "b" * 40, "dirty": True, "snapshot": "5" * 40, "changes": ["modified train.py"], "left_out": []}
+    return run(code=code(**{**named, **changes}), of={"commit_tree": "8" * 40, "promoted": promoted, **of})
+
+
+def test_promoted_code_passes_and_says_that_it_came_later() -> None:
+    found = check("code", dirty())
+
+    assert found.verdict is Verdict.WARN
+    assert "dirty at start, committed later as cccccccccccc" in found.why
+    assert found.evidence[next(iter(found.evidence))]["promoted"]["commit"] == COMMIT
+
+
+def test_strict_wants_code_that_was_committed_before() -> None:
+    found = check("code", dirty(), level="strict")
+
+    assert found.verdict is Verdict.FAIL
+    assert "strict wants it committed before" in found.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"left_out": [{"path": "big.py", "why": "over 1 MiB"}]}, "its snapshot leaves out big.py"),
+        ({"edited": ["model.py"]}, "model.py changed while it ran"),
+        ({"of": {"unheld": ("generated.py",)}}, "imported generated.py"),
+        ({"tree": "9" * 40}, "holds other code than ran"),
+    ],
+)
+def test_promoted_code_that_is_not_all_that_ran_fails(changes: dict[str, Any], said: str) -> None:
+    found = check("code", dirty(**changes))
+
+    assert found.verdict is Verdict.FAIL
+    assert said in found.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"reachable": False}, "is on no branch: promoted/brisk-otter moved"),
+        ({"tree": None}, "is not in this repository"),
+        ({"tree": "9" * 40}, "holds other code than ran"),
+    ],
+)
+def test_a_promotion_that_does_not_hold_any_more_fails(changes: dict[str, Any], said: str) -> None:
+    known = {"commit": COMMIT, "branch": "promoted/brisk-otter", "tree": TREE, "reachable": True}
+    found = check("code", dirty(of={"promoted": Promoted(**{**known, **changes})}))
+
+    assert found.verdict is Verdict.FAIL
+    assert said in found.why
+
+
+def test_promoted_code_of_another_commit_than_the_result_fails() -> None:
+    assert verdict("code", dirty(), commit="d" * 40, code_tree="9" * 40) == "FAIL"
+
+
+def test_a_dirty_run_is_told_of_promote_only_where_it_helps() -> None:
+    plain = {"of": {"promoted": None}}
+
+    assert "gitrepro promote" in check("code", dirty(**plain)).repair
+    assert "gitrepro promote" not in check("code", dirty(**plain), level="strict").repair
+    assert "gitrepro promote" not in check("code", dirty(**plain, edited=["model.py"])).repair
+
+
+# -- lineages
+
+
+def attempt(**changes: Any) -> RunEvidence:
+    return run(**{"status": "preempted", **changes})
+
+
+def test_a_resumed_run_with_all_its_attempts_passes() -> None:
+    found = audit_of(run(of={"earlier": (attempt(), attempt(status="crashed"))}))
+
+    assert found.ok
+    assert next(iter(found.checks[-1].evidence["attempts"].values())) != []
+
+
+def test_a_missing_attempt_blocks_with_its_name() -> None:
+    found = check("audit", run(of={"lost_attempt": "01k3v9m2h8q4w5x6y7z8a9b0cd"}))
+
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "z8a9b0cd" in found.why
+    assert "git fetch" in found.repair
+
+
+def test_an_attempt_that_cannot_be_read_blocks() -> None:
+    damaged = RunEvidence(id=ids.new_id(), tree=RECORD, record=None, trouble="bad bytes")
+
+    assert verdict("audit", run(of={"earlier": (damaged,)})) == "INCONCLUSIVE"
+
+
+def test_an_attempt_that_was_removed_fails() -> None:
+    gone = attempt(of={"standing": Standing(removed=True)})
+
+    assert verdict("audit", run(of={"earlier": (gone,)})) == "FAIL"
+
+
+def test_an_attempt_is_not_cited_beside_the_one_that_resumes_it() -> None:
+    first = run()
+    found = check("audit", first, run(of={"earlier": (first,)}))
+
+    assert found.verdict is Verdict.FAIL
+    assert "cite the newest attempt" in found.repair
+
+
+def test_every_attempt_had_to_run_the_code_of_the_result() -> None:
+    other = attempt(code=code(commit="d" * 40, tree="8" * 40), of={"commit_tree": "8" * 40})
+
+    assert verdict("code", run(of={"earlier": (other,)})) == "FAIL"
+
+
+def test_every_attempt_had_to_be_seeded() -> None:
+    unseeded = attempt(seeds=seeds(process(torch=generator(seeded_by="nobody", effective=None))))
+
+    assert verdict("seeds", run(of={"earlier": (unseeded,)})) == "FAIL"
+
+
+def test_an_attempt_that_was_killed_before_it_could_tell_is_a_warning() -> None:
+    assert verdict("seeds", run(of={"earlier": (attempt(status="crashed", seeds=seeds(requested=7)),)})) == "WARN"
+
+
 # -- waivers
 
 
+def _event(op: str, value: object, **changes: Any) -> Event:
+    known: dict[str, Any] = {
+        "id": ids.new_id(now_ms=int(NOW)),
+        "subject": ids.new_id(),
+        "op": op,
+        "value": value,
+        "actor": {"name": "Grace", "email": "grace@example.org"},
+        "at": "2026-01-02T03:04:05.678901Z",
+        "clock": 1,
+    }
+    return Event(**{**known, **changes})
+
+
 def _waiver(rule: str, **value: Any) -> Event:
-    return Event(
-        id=ids.new_id(now_ms=int(NOW)),
-        subject=ids.new_id(),
-        op="waive",
-        value={"rule": rule, "reason": "agreed in review", **value},
-        actor={"name": "Grace", "email": "grace@example.org"},
-        at="2026-01-02T03:04:05.678901Z",
-        clock=1,
-    )
+    return _event("waive", {"rule": rule, "reason": "agreed in review", **value})
+
+
+def _withdrawal(*waivers: Event) -> Event:
+    observed = tuple(waiver.id for waiver in waivers)
+    return _event("unwaive", {"rule": "baseline", "reason": "not any more"}, observed=observed)
 
 
 def test_a_waiver_of_the_result_lifts_a_rule_and_stays_visible() -> None:
-    found = check("baseline", run(), waivers=(_waiver("baseline"),))
+    found = check("baseline", run(), standing=Standing(waivers=(_waiver("baseline"),)))
 
     assert found.verdict is Verdict.WAIVED
     assert "Grace: agreed in review" in found.why
@@ -477,8 +688,40 @@ def test_a_waiver_of_runs_has_to_cover_every_run() -> None:
     ("rule", "bad"), [("seeds", {"seeds": {}}), ("code", {"code": None}), ("audit", {"kind": "x"})]
 )
 def test_the_floor_cannot_be_waived(rule: str, bad: dict[str, Any]) -> None:
-    assert verdict(rule, run(**bad), waivers=(_waiver(rule),)) == "FAIL"
+    assert verdict(rule, run(**bad), standing=Standing(waivers=(_waiver(rule),))) == "FAIL"
 
 
 def test_a_waiver_without_a_reason_is_none() -> None:
-    assert verdict("baseline", run(), waivers=(_waiver("baseline", reason=""),)) == "INCONCLUSIVE"
+    found = Standing(waivers=(_waiver("baseline", reason=""),))
+
+    assert verdict("baseline", run(), standing=found) == "INCONCLUSIVE"
+
+
+def test_a_waiver_that_was_withdrawn_lifts_nothing_and_stays_visible() -> None:
+    waiver = _waiver("baseline")
+    found = check("baseline", run(), standing=Standing(waivers=(waiver,), withdrawals=(_withdrawal(waiver),)))
+
+    assert found.verdict is Verdict.INCONCLUSIVE
+    [told] = found.evidence["waivers"]
+    assert (told["reason"], told["withdrawn"]) == ("agreed in review", {"by": "Grace", "reason": "not any more"})
+
+
+def test_a_waiver_made_elsewhere_outlives_the_withdrawal_of_another() -> None:
+    one, other = _waiver("baseline"), _waiver("baseline")
+    standing = Standing(waivers=(one, other), withdrawals=(_withdrawal(one),))
+
+    assert verdict("baseline", run(), standing=standing) == "WAIVED"
+
+
+def test_a_waiver_that_is_not_needed_stays_visible() -> None:
+    found = check("curves", run(), standing=Standing(waivers=(_waiver("curves"),)))
+
+    assert found.verdict is Verdict.PASS
+    assert [waiver["by"] for waiver in found.evidence["waivers"]] == ["Grace"]
+
+
+def test_an_audit_with_waivers_names_no_clock_and_comes_back_from_its_bytes() -> None:
+    found = audit_of(run(), standing=Standing(waivers=(_waiver("baseline"),)))
+
+    assert b"2026-01-02T" not in found.dump()
+    assert load_audit(found.dump(), source="audit.yaml") == found

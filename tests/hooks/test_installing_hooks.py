@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import Git
 
 OWN = "#!/bin/sh\nexit 0\n"
+ROOT = Path(__file__).parents[2]
 
 
 def install(root: Path) -> hooks.Report:
@@ -115,7 +118,7 @@ def test_a_script_of_an_older_version_is_replaced(repo: Path) -> None:
     assert not (path.parent / "pre-push.gitrepro-prev").exists()
 
 
-@pytest.mark.parametrize("named", [".githooks", "{tmp}/shared hooks", "~/hooks"])
+@pytest.mark.parametrize("named", [".git/own hooks", "{tmp}/shared hooks", "~/hooks"])
 def test_the_users_hooks_path_is_honoured_and_left_alone(
     repo: Path, git: Git, tmp_path: Path, hermetic: Path, named: str
 ) -> None:
@@ -174,6 +177,32 @@ def test_a_python_without_gitrepro_installs_nothing(repo: Path, tmp_path: Path) 
     with pytest.raises(UsageError, match="does not start"):
         hooks.install(opened(repo), python="/nowhere/python")
     assert hooks.status(opened(repo)).installed == []
+
+
+def test_a_virtual_environment_that_was_removed_holds_up_result_tags_alone(
+    repo: Path, git: Git, tmp_path: Path
+) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(venv)], check=True)
+    packages = next((venv / "lib").glob("python*")) / "site-packages"
+    (packages / "here.pth").write_text("\n".join(entry for entry in [str(ROOT), *sys.path] if entry))
+    hooks.install(opened(repo), python=str(venv / "bin" / "python"))
+    record_run(repo)
+    assert try_git(repo, "tag", "result/x").returncode == 0
+
+    shutil.rmtree(venv)
+
+    refused = try_git(repo, "tag", "result/y")
+    assert (refused.returncode, "`gitrepro hooks install`" in refused.stderr) == (128, True)
+    for passes in (
+        ["tag", "v1"],
+        ["branch", "topic"],
+        ["tag", "-d", "result/x"],
+        ["commit", "--allow-empty", "-m", "x"],
+    ):
+        assert try_git(repo, *passes).returncode == 0
+    assert "does not start" in hooks.status(opened(repo)).trouble
+    assert install(repo).ok
 
 
 @pytest.mark.parametrize("spoil", ["python", "mode"])

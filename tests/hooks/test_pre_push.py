@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,11 @@ import pytest
 
 from gitrepro import hooks
 from gitrepro.audit import gate
+from gitrepro.records import ids
+from gitrepro.records.result import Result, result_path
 from gitrepro.store.annotate import annotate
+from gitrepro.store.fold import Pending, enqueue, fold
+from gitrepro.store.runs import RunTree
 from tests.recorded_runs import ADA, NOW, commit_file, opened, record_run, seeded, try_git
 
 if TYPE_CHECKING:
@@ -226,3 +231,56 @@ def test_several_results_are_all_judged(guarded: Path, git: Git) -> None:
 
     assert try_git(guarded, "push", "origin", "result/x", "result/two", *RUNS).returncode == 0
     assert tags_there(git, guarded) == ["refs/tags/result/two", "refs/tags/result/x"]
+
+
+MANY = 200
+
+
+@pytest.fixture
+def many(guarded: Path, git: Git) -> list[str]:
+    """Two hundred results of one run, tagged."""
+    [run] = gate.select(opened(guarded), ["@last"])
+    with RunTree(opened(guarded)) as tree:
+        audits = [gate.judge_runs(tree, [run], tag=f"result/n{number}") for number in range(MANY)]
+    for number, audit in enumerate(audits):
+        # As `gate.declare` does, with one fold for all of them.
+        result = Result(
+            id=ids.new_id(), tag=f"result/n{number}", level=audit.level, runs=audit.runs, as_of=audit.as_of,
+            policy=audit.policy, commit=str(audit.commit), code_tree=str(audit.code_tree), actor={},
+            created_at="2026-01-02T03:04:05.678901Z", algorithms=audit.algorithms,
+        )  # fmt: skip
+        folder = result_path(result.id)
+        files = {f"{folder}/audit.yaml": audit.dump().decode(), f"{folder}/result.yaml": result.dump().decode()}
+        enqueue(opened(guarded), Pending(kind="result", subject=result.id, line=result.tag, files=files))
+    fold(opened(guarded), identity=ADA)
+    head = git(guarded, "rev-parse", "HEAD")
+    names = [f"result/n{number}" for number in range(MANY)]
+    moves = "".join(f"create refs/tags/{name} {head}\n" for name in names)
+    command = ["git", "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin"]
+    subprocess.run(command, cwd=guarded, input=moves, text=True, check=True)
+    return names
+
+
+def test_two_hundred_results_are_judged_and_the_remote_is_asked_once(
+    guarded: Path, git: Git, many: list[str], tmp_path: Path
+) -> None:
+    git(guarded, "push", "--quiet", "origin", *RUNS)
+    asked = tmp_path / "asked"
+
+    done = try_git(guarded, "push", "origin", *many, env={"GIT_TRACE": str(asked)})
+
+    assert done.returncode == 0, done.stderr
+    assert len(tags_there(git, guarded)) == MANY
+    assert len([line for line in asked.read_text().splitlines() if "built-in: git ls-remote" in line]) == 1
+
+
+def test_one_bad_result_among_two_hundred_is_found_and_named(guarded: Path, git: Git, many: list[str]) -> None:
+    git(guarded, "push", "--quiet", "origin", *RUNS)
+    commit_file(guarded, "other.py", "pass")
+    unguarded(git, guarded, "tag", "-f", "result/n150")
+
+    done = try_git(guarded, "push", "origin", *many)
+
+    assert done.returncode == 1
+    assert "the push of tag result/n150 is refused" in done.stderr
+    assert tags_there(git, guarded) == []

@@ -160,7 +160,7 @@ def test_a_dirty_run_is_refused_and_named(guarded: Path) -> None:
     assert done.returncode == REFUSED
     assert run[-8:] in done.stderr
     assert "with uncommitted changes" in done.stderr
-    assert "commit the changes, then run it again" in done.stderr
+    assert f"`gitrepro promote {run[-8:]}`" in done.stderr
 
 
 def test_a_run_of_another_commit_is_named_as_the_nearest(guarded: Path) -> None:
@@ -239,6 +239,36 @@ def test_one_bad_tag_holds_up_the_transaction_it_is_part_of(guarded: Path, git: 
 
     assert done.returncode != 0
     assert tags_of(git, guarded) == []
+
+
+def _together(root: Path, *moves: str) -> subprocess.CompletedProcess[str]:
+    """Several refs in one transaction."""
+    text = "".join(f"{move}\n" for move in ["start", *moves, "prepare", "commit"])
+    return subprocess.run(["git", "update-ref", "--stdin"], cwd=root, input=text, capture_output=True, text=True)
+
+
+def test_several_sound_tags_of_one_transaction_all_get_results(guarded: Path, git: Git) -> None:
+    run, head = record_run(guarded), git(guarded, "rev-parse", "HEAD")
+    names = ("refs/tags/result/a", "refs/tags/v1", "refs/tags/result/b", "refs/heads/topic")
+
+    done = _together(guarded, *(f"create {name} {head}" for name in names))
+
+    assert done.returncode == 0, done.stderr
+    assert results(guarded, "result/a") == results(guarded, "result/b") == [[run]]
+    assert tags_of(git, guarded) == ["result/a", "result/b", "v1"]
+
+
+def test_a_transaction_that_deletes_one_tag_and_makes_another_is_judged_by_the_other(guarded: Path, git: Git) -> None:
+    record_run(guarded)
+    git(guarded, "tag", "result/a")
+    head = git(guarded, "rev-parse", "HEAD")
+    elsewhere = commit_file(guarded, "other.py", "pass")
+
+    refused = _together(guarded, f"delete refs/tags/result/a {head}", f"create refs/tags/result/b {elsewhere}")
+    granted = _together(guarded, f"delete refs/tags/result/a {head}", f"create refs/tags/result/b {head}")
+
+    assert (refused.returncode, granted.returncode) == (REFUSED, 0)
+    assert tags_of(git, guarded) == ["result/b"]
 
 
 def test_the_policy_of_the_commit_says_which_tags_count(guarded: Path, git: Git) -> None:
@@ -349,6 +379,50 @@ def test_a_path_with_spaces_and_quotes_does_no_harm(tmp_path: Path, git: Git) ->
     assert try_git(root, "tag", "result/x").returncode == REFUSED
     record_run(root)
     assert try_git(root, "tag", "result/x").returncode == 0
+
+
+def test_a_linked_worktree_is_judged_by_what_it_has_checked_out(guarded: Path, git: Git, tmp_path: Path) -> None:
+    run = record_run(guarded)
+    git(guarded, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "wt"))
+    commit_file(tmp_path / "wt", "train.py", "print('other')")
+
+    assert try_git(tmp_path / "wt", "tag", "result/other").returncode == REFUSED
+    assert try_git(guarded, "tag", "result/main").returncode == 0
+    assert results(tmp_path / "wt", "result/main") == [[run]]
+    record_run(tmp_path / "wt", seeds=seeded(1))
+    assert try_git(tmp_path / "wt", "tag", "-a", "-m", "other", "result/other").returncode == 0
+
+
+def test_a_submodule_has_hooks_and_runs_of_its_own(repo: Path, git: Git, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(repo), "library")
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tmp_path / "library"), "lib")
+    git(repo, "commit", "--quiet", "--message=a submodule")
+    inner = repo / "lib"
+    for name, value in (("user.name", "Ada Lovelace"), ("user.email", "ada@example.org")):
+        git(inner, "config", name, value)
+
+    report = hooks.install(opened(inner), python=sys.executable)
+
+    assert report.folder == repo / ".git" / "modules" / "lib" / "hooks"
+    assert try_git(inner, "tag", "result/x").returncode == REFUSED
+    assert try_git(repo, "tag", "result/x").returncode == 0
+    run = record_run(inner)
+    assert try_git(inner, "tag", "result/x").returncode == 0
+    assert results(inner, "result/x") == [[run]]
+
+
+def test_a_bare_repository_is_guarded(guarded: Path, git: Git, tmp_path: Path) -> None:
+    run = record_run(guarded)
+    git(tmp_path, "clone", "--quiet", "--bare", str(guarded), "bare.git")
+    bare = tmp_path / "bare.git"
+    hooks.install(opened(bare), python=sys.executable)
+
+    assert try_git(bare, "tag", "result/x").returncode == REFUSED
+    git(bare, "fetch", "--quiet", "origin", "refs/gitrepro/*:refs/gitrepro/*")
+    done = try_git(bare, "tag", "result/x")
+
+    assert done.returncode == 0, done.stderr
+    assert results(bare, "result/x") == [[run]]
 
 
 def test_a_git_directory_named_by_the_environment_is_used(guarded: Path, tmp_path: Path) -> None:
