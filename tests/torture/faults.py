@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,11 +64,19 @@ class Struck:
 
 
 def strike(
-    nursery: Nursery, pid: int, *, strace: str, log: Path, inject: str = "", seconds: float = 60, paths: bool = False
+    nursery: Nursery,
+    pid: int,
+    *,
+    strace: str,
+    log: Path,
+    inject: str = "",
+    seconds: float = 60,
+    paths: bool = False,
+    more: str = "",
 ) -> Struck:
     """Let the held child `pid` run under strace, with the fault `inject`, until it ends."""
     _until(lambda: _state(pid) in "Tt")
-    argv = [strace, "-f", "-qq", "-o", str(log), "-e", f"trace={MUTATING}", *(["-y"] if paths else ["-s0"])]
+    argv = [strace, "-f", "-qq", "-o", str(log), "-e", f"trace={MUTATING}{more}", *(["-y"] if paths else ["-s0"])]
     argv += ["-e", f"inject={inject}"] if inject else []
     tracer = subprocess.Popen([*argv, "-p", str(pid)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _until(lambda: tracer.poll() is not None or _tracer(pid) != "0")
@@ -78,8 +87,7 @@ def strike(
     return Struck(code=code, trace=trace, hit="INJECTED" in trace or "killed by SIGKILL" in trace)
 
 
-def _until(happened: object, seconds: float = 20) -> None:
-    assert callable(happened)
+def _until(happened: Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

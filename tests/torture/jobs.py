@@ -6,25 +6,35 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gitrepro
+from gitrepro.errors import GitreproError
 from gitrepro.run import commit, place
-from gitrepro.store import fold, fs, gitobjects, gitrefs, journal, live, repository, worktree
+from gitrepro.store import annotate, fold, fs, live, repository
 from gitrepro.store.fold import Identity
+from gitrepro.store.index import Index
+
+from . import harm
+from .mutants import plant, replace
 
 IDENTITY = Identity(name="Ada Lovelace", email="ada@example.org")
 
 
 def say(path: str, line: str) -> None:
     """Append a line to a file so that it survives a kill."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    fd = opened(path)
     print_to(fd, line)
     os.close(fd)
+
+
+def opened(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
 def print_to(fd: int, line: str) -> None:
@@ -32,210 +42,172 @@ def print_to(fd: int, line: str) -> None:
     os.writev(fd, [line.encode() + b"\n"])
 
 
-def life(acks: str, *, steps: int, mutant: str = "", warned: str = "", number: int = 0, pause: bool = False) -> None:
+def hear_warnings(path: str) -> None:
+    # Opened now: later the disk may refuse.
+    heard = opened(path)
+    warnings.showwarning = lambda message, *_, **__: print_to(heard, str(message).replace("\n", " "))
+    warnings.simplefilter("always")
+
+
+def life(
+    acks: str,
+    *,
+    steps: int,
+    mutant: str = "",
+    warned: str = "",
+    number: int = 0,
+    pause: bool = False,
+    harmed: tuple[str, float] | None = None,
+    pace_seconds: float = 0,
+    timed: bool = False,
+) -> None:
     """Start, log, finish and commit one run by the Python API, saying after each step that it returned.
 
-    With `pause` it waits before it finishes, to be killed.
+    Args:
+        pause: wait before the end, to be killed.
+        harmed: what is done to the program on its way, of `harm.HARMS`, and how much.
+        pace_seconds: wait so long after each step.
+        timed: say with each step when it returned.
     """
-    _plant(mutant)
+    plant(mutant)
     if warned:
-        # Opened now: later the disk may refuse.
-        heard = os.open(warned, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        warnings.showwarning = lambda message, *_, **__: print_to(heard, str(message).replace("\n", " "))
-        warnings.simplefilter("always")
-    fd = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        hear_warnings(warned)
+    fd = opened(acks)
+    if harmed:
+        harm.HARMS[harmed[0]](harmed[1])
     with gitrepro.record(config={"lr": 0.1, "steps": steps}, name=f"life {number}", seed=7) as run:
-        os.writev(fd, [f"start {run.id}\n".encode()])
+        print_to(fd, f"start {run.id}")
         for step in range(steps):
             run.log({"loss": step / 4, "count": step}, step=step)
-            os.writev(fd, [b"%d\n" % step])
+            print_to(fd, f"{step} {time.monotonic():.6f}" if timed else f"{step}")
+            if pace_seconds:
+                time.sleep(pace_seconds)
         if pause:
             signal.pause()
-    os.writev(fd, [b"finish\n"])
+    print_to(fd, f"finish {time.monotonic():.6f}" if timed else "finish")
 
 
-def lives(acks: str, *, runs: int, mutant: str = "") -> None:
+def lives(acks: str, *, runs: int, mutant: str = "", **options: Any) -> None:
     """Several short runs, one after the other. A commit that cannot be made now is left to the recovery."""
     for number in range(runs):
-        life(acks, steps=3, mutant=mutant if number == 0 else "", number=number)
+        life(acks, steps=options.pop("steps", 3), mutant=mutant if number == 0 else "", number=number, **options)
+
+
+def many(acks: str, *, threads: int, calls: int, keys: int = 1, mutant: str = "") -> None:
+    """One run into which many threads log at once; says how many calls returned."""
+    plant(mutant)
+    with gitrepro.record(name="many", seed=7) as run:
+        print_to(fd := opened(acks), f"start {run.id}")
+        row = {f"k{number:05}": float(number) for number in range(keys)}
+
+        def log(thread: int) -> None:
+            for step in range(calls):
+                run.log({**row, f"t{thread}": float(step)}, step=step)
+
+        crew = [threading.Thread(target=log, args=(thread,)) for thread in range(threads)]
+        for each in crew:
+            each.start()
+        for each in crew:
+            each.join()
+    print_to(fd, "finish")
+
+
+def preempted(acks: str, *, handler: str, mutant: str = "") -> None:
+    """Log until SIGTERM says to stop: by our handler, or by one of the user's own, set before the run begins."""
+    plant(mutant)
+    stop = threading.Event()
+
+    def handle(*_: object) -> None:
+        say(str(Path(acks).with_name("handled")), "x")
+        stop.set()
+
+    if handler != "none":
+        signal.signal(signal.SIGTERM, handle)
+    with gitrepro.record(seed=7) as run:
+        print_to(fd := opened(acks), f"start {run.id}")
+        step = 0
+        while not stop.is_set():
+            run.log({"loss": step / 4, "count": step}, step=step)
+            print_to(fd, f"{step}")
+            step += 1
+            time.sleep(0.0005)
 
 
 def recover(result: str, *, mutant: str = "") -> None:
-    """`gitrepro recover`, and after it what was kept outside; says what came of it as JSON."""
-    _plant(mutant)
+    """`gitrepro recover`, and after it what was kept outside; says what came of it, and what `ls` shows, as JSON."""
+    plant(mutant)
     found = repository.find(Path.cwd(), os.environ)
+    with Index(found) as index:
+        index.troubles()
     for run in live.live_runs(place.state_folder(os.environ)):
         if run.error is None:
-            commit.adopt(found, run.folder)
+            commit.adopt(found, run.folder, at="2026-01-01T00:00:00.000000Z")
     done = commit.recover(found, identity=IDENTITY)
+    with Index(found) as index:
+        listed = [run["id"] for run in index.listings()]
     document = {
         "committed": [record.id for record in done.committed],
         "failed": {run_id: str(error) for run_id, error in done.failed},
         "left": dict(done.left),
+        "listed": listed,
     }
     say(result, json.dumps(document))
 
 
 def listing(result: str) -> None:
-    """What `gitrepro ls --json` reads: brings the index up to date."""
-    from gitrepro.store.index import Index
-
+    """What `gitrepro ls --json` shows."""
     with Index(repository.find(Path.cwd(), os.environ)) as index:
-        say(result, json.dumps({"ids": [run["id"] for run in index.listings()], "troubles": index.troubles()}))
+        say(result, json.dumps(list(index.listings())))
 
 
-def command(*argv: str, acks: str = "") -> None:
+def recover_for_ever(stop: str, *, mutant: str = "") -> None:
+    """What a second terminal may do while others train."""
+    plant(mutant)
+    found = repository.find(Path.cwd(), os.environ)
+    while not Path(stop).exists():
+        commit.recover(found, identity=IDENTITY)
+        time.sleep(0.01)
+
+
+def queue(word: str) -> None:
+    """Queue the dead run, and a label on the run on record, as a process does that dies before its fold."""
+    found = repository.find(Path.cwd(), os.environ)
+    with Index(found) as index:
+        [known] = index.ids(where="removed = 0")
+    for run in live.live_runs(found.home):
+        commit.prepare(found, run.folder)
+    replace(annotate, "fold", lambda *_, **__: None)
+    annotate.annotate(found, known, "label", word, identity=IDENTITY, at="2026-01-01T00:00:00.000000Z")
+
+
+def fold_all(*, mutant: str = "") -> None:
+    """Fold what is queued, as the next process does that comes along."""
+    plant(mutant)
+    found = repository.find(Path.cwd(), os.environ)
+    try:
+        commit.finish_fold(found, fold.fold(found, identity=IDENTITY))
+    except GitreproError as error:
+        sys.exit(error.exit_code)
+
+
+def command(*argv: str, mutant: str = "") -> None:
     """The real command line, `gitrepro record -- ...` among them."""
     from gitrepro.cli.main import main
 
-    os.environ["TORTURE_ACKS"] = acks
+    plant(mutant)
     main(list(argv))
-
-
-# -- planted faults, one for each promise
-
-
-def _replace(owner: object, name: str, value: object) -> None:
-    setattr(owner, name, value)
-
-
-def _buffered() -> None:
-    """Rows wait in a buffer of Python before they reach the kernel."""
-    waiting: list[tuple[int, bytes]] = []
-    write = os.write
-
-    class Buffered:
-        """`os`, whose `write` keeps the last hundred back."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
-
-        def write(self, fd: int, data: bytes) -> int:
-            waiting.append((fd, data))
-            if len(waiting) > 100:
-                write(*waiting.pop(0))
-            return len(data)
-
-    _replace(journal, "os", Buffered())
-
-
-def _ref_first() -> None:
-    """The ref moves before what it names is written."""
-    real_write, real_move = gitobjects.GitObjects.write, gitrefs.move_ref
-    held: list[tuple[gitobjects.GitObjects, list[tuple[str, bytes]]]] = []
-
-    def write(self: gitobjects.GitObjects, objects: Any) -> list[str]:
-        listed = list(objects)
-        if any(kind == "commit" for kind, _ in listed):
-            held.append((self, listed))
-            return [gitobjects.name_of(kind, data) for kind, data in listed]
-        return real_write(self, listed)
-
-    def move(*args: Any, **kwargs: Any) -> bool:
-        moved = real_move(*args, **kwargs)
-        while held:
-            real_write(*held.pop())
-        return moved
-
-    _replace(gitobjects.GitObjects, "write", write)
-    _replace(fold, "move_ref", move)
-
-
-def _object_locks() -> None:
-    """Objects are written as `<name>.lock`, exclusively: a killed writer stands in the way of the next."""
-
-    def write_loose(self: gitobjects.GitObjects, oid: str, content: bytes) -> str:
-        path = Path(self._loose_path(oid))
-        lock = path.with_name(f"{path.name}.lock")
-        fs.make_directories(path.parent)
-        fd = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        fs.write_all(fd, zlib.compress(content))
-        os.close(fd)
-        lock.rename(path)
-        return str(path.parent)
-
-    _replace(gitobjects.GitObjects, "_write_loose", write_loose)
-
-
-def _strict_journal() -> None:
-    """A refused write reaches the training."""
-
-    def refused(self: journal.JournalWriter, frame: bytes, error: OSError) -> None:
-        raise error
-
-    def append(self: journal.JournalWriter, frame: bytes) -> None:
-        fs.write_all(self._fd, frame)
-
-    _replace(journal.JournalWriter, "_refused", refused)
-    _replace(journal.JournalWriter, "_append", append)
-
-
-def _no_checksums() -> None:
-    """The journal is read without looking at its checksums."""
-
-    def whole(data: bytes, position: int) -> int | None:
-        length = int.from_bytes(data[position + 4 : position + 8], "little")
-        end = position + 16 + length
-        return end if data.startswith(journal.MAGIC, position) and length < len(data) and end <= len(data) else None
-
-    _replace(journal, "_whole_frame", whole)
-
-
-def _no_compare() -> None:
-    """No lock around the fold, and the ref moves whatever it named before."""
-    from contextlib import nullcontext
-
-    def move(common_dir: Path, ref: str, *, old: str | None, new: str) -> bool:
-        fs.make_directories((common_dir / ref).parent)
-        fs.write_file(common_dir / ref, new.encode() + b"\n")
-        return True
-
-    class Unlocked:
-        """`fs`, whose lock locks nothing."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(fs, name)
-
-        def locked(self, *_: object, **__: object) -> Any:
-            return nullcontext()
-
-    _replace(fold, "move_ref", move)
-    _replace(fold, "fs", Unlocked())
-    _replace(fold, "_read_back", lambda *_: None)
-
-
-def _user_index() -> None:
-    """The snapshot of a dirty tree goes through the user's own index."""
-    real = worktree._update
-
-    def update(found: repository.Repository, index: dict[str, str], options: list[str], paths: Any) -> None:
-        real(found, index, options, paths)
-        real(found, {}, options, paths)
-
-    _replace(worktree, "_update", update)
-
-
-MUTANTS: dict[str, Callable[[], None]] = {
-    "": lambda: None,
-    "buffered": _buffered,
-    "ref first": _ref_first,
-    "object locks": _object_locks,
-    "strict journal": _strict_journal,
-    "no checksums": _no_checksums,
-    "no compare": _no_compare,
-    "user index": _user_index,
-}
-
-
-def _plant(mutant: str) -> None:
-    MUTANTS[mutant]()
 
 
 JOBS: dict[str, Callable[..., None]] = {
     "life": life,
     "lives": lives,
+    "many": many,
+    "preempted": preempted,
     "recover": recover,
     "listing": listing,
+    "recover for ever": recover_for_ever,
+    "queue": queue,
+    "fold": fold_all,
     "command": command,
 }
 
@@ -247,10 +219,14 @@ def preload() -> None:
     import dulwich.refs
     import pyarrow.parquet
 
+    import gitrepro.audit.gate
+    import gitrepro.cli.label
     import gitrepro.cli.main
+    import gitrepro.cli.note
     import gitrepro.cli.record
+    import gitrepro.cli.tag
     import gitrepro.run.found
     import gitrepro.run.recorder
 
-    assert blake3 and dulwich and pyarrow and gitrepro.cli
+    assert blake3 and dulwich and pyarrow and gitrepro.cli and fs
     sys.stdout.flush()

@@ -5,6 +5,7 @@ Its standard input takes one JSON request a line, its standard output answers ea
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -14,8 +15,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import Any, NoReturn, final
 
+NOT_PLANTED = 99  # as in `mutants`, which loads gitrepro
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,6 +26,7 @@ class Nursery:
     """The driver's side. Use as a context manager."""
 
     def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": str(home),
@@ -62,6 +65,8 @@ class Nursery:
     def wait(self, pid: int, *, seconds: float = 60) -> int | None:
         """The exit code of a child, negative for a signal; None when it had to be killed after `seconds`."""
         code = self._ask({"wait": pid, "seconds": seconds})["code"]
+        if code == NOT_PLANTED:
+            raise RuntimeError("a defect could not be planted: the code that it replaces has changed")
         return None if code is None else int(code)
 
     def run(self, job: str, *args: str, cwd: Path, errors: Path, seconds: float = 60, **options: Any) -> int | None:
@@ -90,6 +95,8 @@ def _serve() -> None:
     from tests.torture import jobs
 
     jobs.preload()
+    # A child then leaves what it inherits alone: collecting it at exit costs as much as the work.
+    gc.freeze()
     print("ready", flush=True)
     while line := sys.stdin.readline():
         request = json.loads(line)
@@ -102,7 +109,7 @@ def _serve() -> None:
         else:
             _become(request)
             jobs.JOBS[request["job"]](*request["args"], **request["options"])
-            return
+            _leave(request)
         print(json.dumps(answer), flush=True)
 
 
@@ -117,6 +124,14 @@ def _become(request: Mapping[str, Any]) -> None:
     os.environ.update(request["env"])
     if request["hold"]:
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _leave(request: Mapping[str, Any]) -> NoReturn:
+    """End as a program does. One that is traced ends with everything Python does at exit, any other without."""
+    if request["hold"] or request["job"] == "command":
+        sys.exit()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _own_group(pid: int) -> None:
@@ -138,7 +153,7 @@ def _wait(pid: int, seconds: float) -> int | None:
             os.waitpid(pid, 0)
             return None
         time.sleep(pause_seconds)
-        pause_seconds = min(pause_seconds * 1.5, 0.02)
+        pause_seconds = min(pause_seconds * 1.5, 0.01)
 
 
 if __name__ == "__main__":

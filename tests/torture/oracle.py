@@ -1,4 +1,7 @@
-"""The judge: reads acknowledgements, refs and files with Git and pyarrow alone. It imports nothing of gitrepro."""
+"""The judge: reads acknowledgements, refs, journals and files with Git and pyarrow alone.
+
+It imports nothing of gitrepro, and nothing that does; a test sees to it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import os
 import re
 import subprocess
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -13,6 +17,10 @@ from pathlib import Path
 
 RUNS = "refs/gitrepro/runs"
 Rows = list[dict[str, object]]
+
+
+class Unreadable(AssertionError):
+    """Git itself cannot read what the refs name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +42,10 @@ def acknowledged(path: Path) -> Acknowledged:
         if line.startswith("start "):
             runs.append(line[6:])
             steps[runs[-1]] = []
-        elif line == "finish":
+        elif line.startswith("finish"):
             finished.add(runs[-1])
         else:
-            steps[runs[-1]].append(int(line))
+            steps[runs[-1]].append(int(line.split()[0]))
     return Acknowledged(runs=tuple(runs), steps=steps, finished=frozenset(finished))
 
 
@@ -56,8 +64,28 @@ def git(repo: Path, *args: str, check: bool = True, input: bytes | None = None) 
     env = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
     done = subprocess.run(["git", *args], cwd=repo, input=input, capture_output=True, env=env)
     if check and done.returncode:
-        raise AssertionError(f"git {' '.join(args)}: {done.stderr.decode(errors='replace')[-300:]}")
+        raise Unreadable(f"git {' '.join(args)}: {done.stderr.decode(errors='replace')[-300:]}")
     return done.stdout
+
+
+def run_ids(repo: Path) -> list[str]:
+    """The runs that the ref names, by the folders of its tree."""
+    if not git(repo, "for-each-ref", RUNS):
+        return []
+    names = git(repo, "ls-tree", "-r", "-d", "--name-only", RUNS).decode().split("\n")
+    return [name.split("/")[4] for name in names if name.startswith("runs/") and name.count("/") == 4]
+
+
+def paths(repo: Path) -> list[str]:
+    """Every file of the run ref's tree."""
+    if not git(repo, "for-each-ref", RUNS):
+        return []
+    return [path for path in git(repo, "ls-tree", "-r", "-z", "--name-only", RUNS).decode().split("\0") if path]
+
+
+def events(repo: Path) -> list[str]:
+    """The text of every event on record."""
+    return [git(repo, "show", f"{RUNS}:{path}").decode() for path in paths(repo) if path.startswith("events/")]
 
 
 def broken(repo: Path) -> list[str]:
@@ -117,11 +145,30 @@ def _rows(data: bytes | None) -> Rows:
     return [{name: row[name] for name in ("_step", "loss", "count") if name in row} for row in table.to_pylist()]
 
 
+def columns(repo: Path, run: str) -> dict[str, list[object]]:
+    """Every value of every metric of a run, by name, in the order of logging; from Git, or from the store."""
+    import pyarrow.parquet as parquet
+
+    names = [path for path in paths(repo) if path.split("/")[4:5] == [run]]
+    text = next(git(repo, "show", f"{RUNS}:{name}").decode() for name in names if name.endswith("/run.yaml"))
+    stored = re.findall(r'blob: "b3:(\w{2})(\w+)"\n +kind: "metrics"', text)
+    if stored:
+        tables = [(repo / f".git/gitrepro/store/objects/{head}/{rest}").read_bytes() for head, rest in stored]
+    else:
+        tables = [git(repo, "show", f"{RUNS}:{name}") for name in names if name.endswith(".parquet")]
+    found: dict[str, list[object]] = {}
+    for data in tables:
+        table = parquet.ParquetFile(BytesIO(data)).read()
+        for name in table.column_names:
+            found.setdefault(name, []).extend(table[name].drop_null().to_pylist())
+    return found
+
+
 def judge_rows(found: Found, acked: list[int], *, sent: int) -> list[str]:
     """Acknowledged rows are there, in order; nothing that was not sent is."""
     steps = [row["_step"] for row in found.rows]
     problems = []
-    if steps[: len(acked)] != acked and not found.losses:
+    if steps[: len(acked)] != acked:
         problems.append(f"run {found.id}: {len(acked)} rows acknowledged, {len(steps)} read back")
     for row in found.rows:
         step = row["_step"]
@@ -138,7 +185,7 @@ def judge(
     *,
     sent: int,
     excused: Iterable[str] = (),
-    strays: bool = False,
+    strays: int = 1,
     told: bool = False,
 ) -> list[str]:
     """Everything that must hold once a recovery has been through.
@@ -146,8 +193,8 @@ def judge(
     Args:
         sent: how many steps a run would log when nothing stops it.
         excused: runs of which the program itself said that they could not be kept.
+        strays: how many runs may be there that were never acknowledged: each killed start leaves at most one.
         told: the program was told that the disk kept refusing: then points may be missing, and none made up.
-        strays: whether runs are allowed that were never acknowledged, beside the one cut short in its start.
     """
     problems = broken(repo)
     try:
@@ -158,12 +205,47 @@ def judge(
     problems += [f"run {run} is in the ref {ids.count(run)} times" for run in {*ids} if ids.count(run) != 1]
     problems += [f"run {run} is lost" for run in acks.runs if run not in ids and run not in set(excused)]
     unknown = [run for run in ids if run not in acks.runs]
-    if len(unknown) > 1 and not strays:
+    if len(unknown) > strays:
         problems.append(f"runs {unknown} were made up")
     for found in held:
         problems += judge_rows(found, [] if told else acks.steps.get(found.id, []), sent=sent)
         if not told and found.id in acks.finished and found.status not in ("finished", "incomplete"):
             problems.append(f"run {found.id} finished and is called {found.status}")
+    return problems
+
+
+# -- journals, read by the words of FORMAT.md alone
+
+
+def journal_steps(folder: Path) -> list[int]:
+    """The steps of the rows in the journals of a live folder, in the order of their places."""
+    rows: dict[int, int] = {}
+    for path in sorted(folder.glob("journal.*")):
+        for body in _frames(path.read_bytes()):
+            if body[8:9] == b"V":
+                rows[int.from_bytes(body[:8], "little")] = int.from_bytes(body[21:29], "little", signed=True)
+    return [rows[place] for place in sorted(rows)]
+
+
+def _frames(data: bytes) -> Iterable[bytes]:
+    at = 0
+    while (at := data.find(b"gRj1", at)) >= 0:
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        end = at + 12 + length
+        if zlib.crc32(data[at:end]) == int.from_bytes(data[end : end + 4], "little") and length >= 9:
+            yield data[at + 12 : end]
+            at = end + 4
+        else:
+            at += 1
+
+
+def judge_journals(repo: Path, acks: Acknowledged) -> list[str]:
+    """Before any recovery: a point that was acknowledged is in the journal of a run that is still live."""
+    problems = []
+    for run, acked in acks.steps.items():
+        folder = repo / ".git" / "gitrepro" / "live" / run
+        if folder.is_dir() and acked and journal_steps(folder)[: len(acked)] != acked:
+            problems.append(f"run {run}: its journal lacks points that were acknowledged")
     return problems
 
 

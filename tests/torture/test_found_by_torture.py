@@ -21,6 +21,7 @@ from gitrepro.store.fold import Identity, queued
 from tests.conftest import Git
 
 IDENTITY = Identity(name="Ada Lovelace", email="ada@example.org")
+AT = "2026-01-01T00:00:00.000000Z"
 
 
 def dead_run(home: Path, *, rows: int = 3) -> Path:
@@ -118,12 +119,12 @@ def test_an_adoption_that_was_killed_before_the_original_was_removed_can_be_repe
     found = repositories.find(repo, {})
     outside = dead_run(tmp_path / "state")
     kept = {path.name: path.read_bytes() for path in outside.iterdir()}
-    commit.adopt(found, outside)
+    commit.adopt(found, outside, at=AT)
     outside.mkdir()
     for name, data in kept.items():
         (outside / name).write_bytes(data)
 
-    commit.adopt(found, outside)
+    commit.adopt(found, outside, at=AT)
 
     assert not outside.exists()
     [record] = commit.recover(found, identity=IDENTITY).committed
@@ -137,7 +138,7 @@ def test_an_adoption_onto_less_of_the_same_run_takes_what_is_longer(repo: Path, 
     begun.mkdir(parents=True)
     for path in outside.iterdir():
         (begun / path.name).write_bytes(path.read_bytes()[:100])
-    commit.adopt(found, outside)
+    commit.adopt(found, outside, at=AT)
     [record] = commit.recover(found, identity=IDENTITY).committed
     assert record.journal["rows"] == 5
 
@@ -187,6 +188,16 @@ def test_a_full_disk_at_the_start_costs_the_program_a_warning_and_no_point(
     found = repositories.find(repo, {})
     state = Path(os.environ["XDG_STATE_HOME"]) / "gitrepro"
     [waiting] = live.live_runs(state)
-    commit.adopt(found, waiting.folder)
+    commit.adopt(found, waiting.folder, at=AT)
     [record] = commit.recover(found, identity=IDENTITY).committed
     assert (record.id, record.journal["rows"]) == (run.id, 1)
+
+
+def test_a_folder_that_goes_while_a_recovery_looks_at_it_is_no_fault(repo: Path) -> None:
+    """As beside a writer: a folder was listed and has got its name since. A link to nothing is listed and not there."""
+    found = repositories.find(repo, {})
+    run_id = ids.new_id()
+    for place in (found.home / "live" / f".new-{run_id}", found.home / "done" / run_id):
+        place.parent.mkdir(parents=True)
+        place.symlink_to("gone")
+    assert commit.recover(found, identity=IDENTITY).failed == ()

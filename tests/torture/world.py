@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import fcntl
+import json
 import os
 import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -56,41 +61,85 @@ class Place:
         return self.errors.read_text(errors="replace") if self.errors.exists() else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A program whose system calls are swept: in a copy of `template` a nursery job, with its arguments."""
+
+    template: str
+    job: str
+    args: tuple[str, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+
+
+LIFE, DIRTY, RECOVER, LS = "start, log, finish, commit", "the same, dirty tree", "recover", "ls"
+FOLD, TAG, LABEL, NOTE = "fold", "tag", "label", "note"
+TAG_NAME, WORD = "result/kept", "kept"
+_LOGGING = {"warned": "{warned}"}
+SCENARIOS = {
+    LIFE: Scenario(template="clean", job="life", args=("{acks}",), options={"steps": 5, **_LOGGING}),
+    DIRTY: Scenario(template="dirty", job="life", args=("{acks}",), options={"steps": 2, **_LOGGING}),
+    RECOVER: Scenario(template="killed", job="command", args=("recover",)),
+    LS: Scenario(template="killed", job="command", args=("ls",)),
+    FOLD: Scenario(template="queued", job="fold"),
+    TAG: Scenario(template="recorded", job="command", args=("tag", TAG_NAME, "@last")),
+    LABEL: Scenario(template="recorded", job="command", args=("label", "@last", WORD)),
+    NOTE: Scenario(template="recorded", job="command", args=("note", "@last", WORD)),
+}
+
+
 @final
 @dataclass(slots=True, kw_only=True)
 class World:
-    """Shared by all trials of one process. Use as a context manager."""
+    """Shared by all trials of one process. Use as a context manager.
+
+    `shared` holds what several processes of one torture have in common, each thing made by the first that needs it:
+    templates of repositories, the points of a sweep, recorded disks.
+    """
 
     scratch: Path
-    strace: str
+    strace: str | None
+    shared: Path
     nursery: Nursery = field(init=False)
-    _templates: dict[str, Path] = field(default_factory=dict)
     _points: dict[str, list[Point]] = field(default_factory=dict)
     _count: int = 0
 
     def __enter__(self) -> World:
-        home = self.scratch / "home"
-        home.mkdir(parents=True)
-        self.nursery = Nursery(home).__enter__()
+        self.shared.mkdir(parents=True, exist_ok=True)
+        self.nursery = Nursery(self.scratch / "home").__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.nursery.__exit__(kind, error, at)
 
     def place(self, template: str) -> Place:
-        """A fresh copy of a template: `clean`, `dirty`, `killed` (a dead run and a queue to recover), `rich`."""
-        if template not in self._templates:
-            self._templates[template] = self._make(template)
+        """A fresh copy of a template: one of `TEMPLATES`."""
+        source = self.common(template, lambda root: self._make(template, root))
+        place = self.bare_place()
+        shutil.copytree(source, place.root, symlinks=True)
+        return place
+
+    def bare_place(self) -> Place:
+        """Room for one trial; nothing is there yet."""
         self._count += 1
-        root = self.scratch / f"trial-{self._count}"
-        shutil.copytree(self._templates[template], root, symlinks=True)
-        return Place(root=root)
+        return Place(root=self.scratch / f"trial-{self._count}")
 
     def drop(self, place: Place) -> None:
         shutil.rmtree(place.root, ignore_errors=True)
 
+    def common(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A folder in `shared`, made whole by the first who asks for it; the others wait."""
+        target = self.shared / name
+        if not target.exists():
+            with _alone(self.shared / f".{name}.lock"):
+                if not target.exists():
+                    making = self.shared / f".making-{name}-{os.getpid()}"
+                    making.mkdir()
+                    make(making)
+                    making.rename(target)
+        return target
+
     def start(self, place: Place, job: str, *args: str, hold: bool = False, **options: Any) -> int:
-        env = {"XDG_STATE_HOME": str(place.root / "state"), "TORTURE_ACKS": str(place.acks)}
+        env = {"XDG_STATE_HOME": str(place.root / "state"), "TORTURE_ACKS": str(place.acks), **options.pop("env", {})}
         return self.nursery.start(job, *args, cwd=place.repo, errors=place.errors, hold=hold, env=env, **options)
 
     def run(self, place: Place, job: str, *args: str, seconds: float = 60, **options: Any) -> int | None:
@@ -99,56 +148,62 @@ class World:
     def points(self, scenario: str) -> list[Point]:
         """Where the program of a scenario touches our files."""
         if scenario not in self._points:
-            template, job, args, options = SCENARIOS[scenario]
-            place = self.place(template)
-            pid = self.start(place, job, *_filled(args, place), hold=True, **_options(options, place))
-            struck = strike(self.nursery, pid, strace=self.strace, log=place.root / "trace", paths=True)
-            assert struck.code == 0, f"{scenario} fails without any fault: {place.said}"
-            self._points[scenario] = points(struck.trace, within=place.root / "repo") + [
-                point for point in points(struck.trace, within=place.root) if point.place.startswith("state")
-            ]
-            self.drop(place)
+            name = "points-" + "".join(letter if letter.isalnum() else "-" for letter in scenario)
+            found = self.common(name, lambda root: self._find_points(scenario, root)) / "points.json"
+            self._points[scenario] = [Point(**point) for point in json.loads(found.read_text())]
         return self._points[scenario]
+
+    def _find_points(self, scenario: str, into: Path) -> None:
+        assert self.strace
+        place = self.place(SCENARIOS[scenario].template)
+        pid = self.begin(place, scenario)
+        struck = strike(self.nursery, pid, strace=self.strace, log=place.root / "trace", paths=True)
+        assert struck.code == 0, f"{scenario} fails without any fault: {place.said}"
+        ours = points(struck.trace, within=place.root / "repo")
+        ours += [point for point in points(struck.trace, within=place.root) if point.place.startswith("state")]
+        (into / "points.json").write_text(json.dumps([dataclasses.asdict(point) for point in ours]))
+        self.drop(place)
 
     def begin(self, place: Place, scenario: str, *, mutant: str = "") -> int:
         """Start the program of a scenario in `place`, held."""
-        _, job, args, options = SCENARIOS[scenario]
-        planted: dict[str, object] = {"mutant": mutant} if mutant else {}
-        return self.start(place, job, *_filled(args, place), hold=True, **_options(options, place), **planted)
+        program = SCENARIOS[scenario]
+        names = {"acks": place.acks, "warned": place.root / "warned"}
+        args = [arg.format(**names) for arg in program.args]
+        options = {
+            name: value.format(**names) if isinstance(value, str) else value for name, value in program.options.items()
+        }
+        return self.start(place, program.job, *args, hold=True, **options, **({"mutant": mutant} if mutant else {}))
 
     # -- templates
 
-    def _make(self, template: str) -> Path:
-        root = self.scratch / f"template-{template}"
-        repo = root / "repo"
-        repo.mkdir(parents=True)
-        oracle.git(repo, "init", "--quiet", "--template=", "--initial-branch=main")
-        oracle.git(repo, "config", "user.name", "Ada Lovelace")
-        oracle.git(repo, "config", "user.email", "ada@example.org")
-        (repo / "train.py").write_text(TRAIN)
-        (repo / ".gitignore").write_text("*.ignored\n")
-        oracle.git(repo, "add", ".")
-        oracle.git(repo, "commit", "--quiet", "--message=first")
-        # Every folder for objects is there, so that a trial makes the same calls whatever its objects are named.
-        for number in range(256):
-            (repo / ".git" / "objects" / f"{number:02x}").mkdir(exist_ok=True)
+    def _make(self, template: str, root: Path) -> None:
+        place = Place(root=root)
+        make_repository(place.repo)
         if template != "clean":
-            getattr(self, f"_{template}")(Place(root=root))
-        return root
+            TEMPLATES[template](self, place)
 
     def _dirty(self, place: Place) -> None:
         (place.repo / "train.py").write_text(TRAIN + "# edited\n")
         (place.repo / "model.py").write_text("import train\n")
 
     def _killed(self, place: Place) -> None:
+        """A run that was killed after 12 rows."""
         pid = self.start(place, "life", str(place.acks), steps=12, pause=True)
-        while len(oracle.acknowledged(place.acks).steps.get(self._first(place), [])) < 12:
+        while not any(len(steps) == 12 for steps in oracle.acknowledged(place.acks).steps.values()):
             time.sleep(0.002)
         os.kill(pid, signal.SIGKILL)
         self.nursery.wait(pid)
 
-    def _first(self, place: Place) -> str:
-        return next(iter(oracle.acknowledged(place.acks).runs), "")
+    def _recorded(self, place: Place) -> None:
+        """A run that is committed, and an index that knows it."""
+        assert self.run(place, "life", str(place.acks), steps=3) == 0, place.said
+        assert self.run(place, "command", "ls") == 0, place.said
+
+    def _queued(self, place: Place) -> None:
+        """A run on record, and in the queue another run and a label on the first, both promised to the user."""
+        self._recorded(place)
+        self._killed(place)
+        assert self.run(place, "queue", WORD) == 0, place.said
 
     def _rich(self, place: Place) -> None:
         """Something in every corner of a repository that a tracker could disturb."""
@@ -171,23 +226,31 @@ class World:
         (repo / "train.py").chmod(0o755)
 
 
-Scenario = tuple[str, str, tuple[str, ...], dict[str, object]]
-SCENARIOS: dict[str, Scenario] = {
-    # template, job, arguments, options
-    "start, log, finish, commit": ("clean", "life", ("{acks}",), {"steps": 5, "warned": "{warned}"}),
-    "the same, dirty tree": ("dirty", "life", ("{acks}",), {"steps": 2, "warned": "{warned}"}),
-    "recover": ("killed", "command", ("recover",), {}),
-    "ls": ("killed", "command", ("ls",), {}),
+TEMPLATES: dict[str, Callable[[World, Place], None]] = {
+    "dirty": World._dirty,
+    "killed": World._killed,
+    "recorded": World._recorded,
+    "queued": World._queued,
+    "rich": World._rich,
 }
 
 
-def _filled(args: tuple[str, ...], place: Place) -> list[str]:
-    return [_fill(arg, place) for arg in args]
+def make_repository(repo: Path) -> None:
+    """A repository with one commit, and every folder for objects: a trial makes the same calls whatever their names."""
+    repo.mkdir(parents=True)
+    oracle.git(repo, "init", "--quiet", "--template=", "--initial-branch=main")
+    oracle.git(repo, "config", "user.name", "Ada Lovelace")
+    oracle.git(repo, "config", "user.email", "ada@example.org")
+    (repo / "train.py").write_text(TRAIN)
+    (repo / ".gitignore").write_text("*.ignored\n")
+    oracle.git(repo, "add", ".")
+    oracle.git(repo, "commit", "--quiet", "--message=first")
+    for number in range(256):
+        (repo / ".git" / "objects" / f"{number:02x}").mkdir(exist_ok=True)
 
 
-def _options(options: dict[str, object], place: Place) -> dict[str, object]:
-    return {name: _fill(value, place) if isinstance(value, str) else value for name, value in options.items()}
-
-
-def _fill(text: str, place: Place) -> str:
-    return text.format(acks=place.acks, warned=place.root / "warned")
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

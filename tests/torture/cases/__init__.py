@@ -1,0 +1,19 @@
+"""The cases, deterministic sweeps first: for each fault what one trial does, and the planted fault to be found."""
+
+from __future__ import annotations
+
+from . import belongings, calls, crowds, damage, disks, ends, hostile, kills, order, powercut, workers
+
+CASES = (
+    *order.CASES,
+    *calls.CASES,
+    *hostile.CASES,
+    *damage.CASES,
+    *disks.CASES,
+    *ends.CASES,
+    *workers.CASES,
+    *crowds.CASES,
+    *belongings.CASES,
+    *powercut.CASES,
+    *kills.CASES,
+)
