@@ -29,7 +29,7 @@ test: $(READY)  ## the tests, without the full torture counts (at most 20 minute
 	@$(RUN) -m pytest -n 2 -m "not torture" $(ARGS)
 
 torture: $(READY)  ## the full torture counts, in slices that can be resumed
-	@sh tests/setup_tools.sh
+	@sh tests/setup_tools.sh torture $(RUN)
 	@$(RUN) -m tests.torture --all $(ARGS)
 
 bench: $(READY)  ## every budget beside its floor; writes benchmarks/results/

@@ -4,7 +4,8 @@
     ├── UsageError        2  the caller can fix the call
     │   ├── NoRepository     no Git repository to record into
     │   ├── UnsupportedRepository  a repository of a kind we cannot write
-    │   └── ConfigError      a file a person wrote does not parse or does not fit
+    │   ├── ConfigError      a file a person wrote does not parse or does not fit
+    │   └── QueryError       a query does not parse, or names what no run has
     ├── NotFound          3  no run, blob, tag or result of that name
     │   ├── Ambiguous        more than one
     │   └── BlobMissing      the record names it, the store has it not
@@ -75,6 +76,12 @@ class ConfigError(UsageError):
     """A file a person wrote does not parse or does not fit."""
 
     code = "config"
+
+
+class QueryError(UsageError):
+    """A query does not parse, or names what no run has."""
+
+    code = "query"
 
 
 class NotFound(GitreproError, LookupError):

@@ -3,6 +3,7 @@
 #
 #   setup_tools.sh               strace, for the tests that watch system calls; without it they are skipped
 #   setup_tools.sh venv PYTHON   what `PYTHON -m venv` needs; Debian packs it apart
+#   setup_tools.sh torture PYTHON  what the full torture likes besides: FUSE for power cuts, XFS, a clock that jumps
 #
 # The first form never fails: a missing tool costs only the tests that need it.
 
@@ -32,6 +33,12 @@ if [ "${1-}" = venv ]; then
     echo "error: $2 cannot make virtual environments: it has no ensurepip" >&2
     echo "do: apt-get install python3-venv" >&2
     exit 1
+fi
+
+if [ "${1-}" = torture ]; then
+    # Whatever stays missing, its cases are skipped, and the table says why.
+    can_install && install fuse3 libfuse2 e2fsprogs xfsprogs faketime
+    "$2" -m pip install --quiet --disable-pip-version-check mfusepy atheris || true
 fi
 
 command -v strace >/dev/null 2>&1 && exit 0

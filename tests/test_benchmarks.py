@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.generate import Source, cached, copy
 from benchmarks.measure import Added, AtLeast, AtMost, Budget, Row, Times, child_cpu_ms, in_turns, own_cpu_ms, row
-from benchmarks.run import aligned, main, markdown, table
+from benchmarks.run import HERE, aligned, main, markdown, measure_file, table
 
 GOOD = '{"name": "a", "unit": "ms", "floor": 2.0, "value": 3.0, "ratio": 1.5, "budget": "≤ 2×", "ok": true, "n": 5}'
 MISSED = GOOD.replace("true", "false")
@@ -124,3 +125,28 @@ def test_columns_stand_under_one_another() -> None:
     lines = aligned(table(rows)).splitlines()
     assert len({line.index("≤") for line in lines[1:]}) == 1
     assert len({len(line) for line in markdown(table(rows)).splitlines()}) == 1
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HERE.glob("bench_*.py")))
+def test_each_benchmark_gets_to_its_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {
+        "BENCH_RUNS": "40",
+        "BENCH_ROUNDS": "1",
+        "BENCH_RUNS_A_WRITER": "1",
+        "BENCH_TAGS": "4",
+        "BENCH_CHANGES": "2",
+    }
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    for variable, value in small.items():
+        monkeypatch.setenv(variable, value)
+    assert measure_file(HERE / f"{name}.py")
+
+
+def test_a_repository_is_made_once_and_copies_share_its_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    first, second = (copy(30, tmp_path / name) for name in ("first", "second"))
+    [pack] = (first / ".git" / "objects" / "pack").glob("*.pack")
+    assert pack.samefile(second / ".git" / "objects" / "pack" / pack.name)
+    assert pack.stat().st_nlink == 3
+    Source(first, seed=1).queue()
+    assert cached(30).joinpath(".git", "gitrepro").exists() is False

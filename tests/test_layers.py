@@ -69,7 +69,15 @@ HOMES: dict[str, set[str]] = {
 IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 
 # Loaded by path into interpreters where gitrepro is not installed, from Python 3.8 on.
-BY_PATH = ("bootstrap/sitecustomize.py", "training/seeds.py", "capture/environment.py", "capture/hardware.py")
+BY_PATH = (
+    "bootstrap/sitecustomize.py",
+    "training/seeds.py",
+    *(f"capture/{name}.py" for name in ("environment", "hardware", "modules")),
+    *(f"capture/observing/{name}.py" for name in "arguments commands composed files plain watch".split()),
+    *(f"capture/secrets/{name}.py" for name in ("names", "text", "tree")),
+)
+# Folders of which the files are loaded under one name, so that they find each other.
+TOGETHER = ("gitrepro.capture.observing.", "gitrepro.capture.secrets.")
 YOUNGER_THAN_3_8 = {"graphlib", "tomllib", "zoneinfo"}
 
 
@@ -225,11 +233,13 @@ def test_what_strangers_load_by_path_parses_as_python_3_8(name: str) -> None:
 
 def _foreign_at_load(source: str, *, module: str) -> list[str]:
     known = sys.stdlib_module_names - YOUNGER_THAN_3_8
+    beside = next((folder for folder in TOGETHER if module.startswith(folder)), None)
     return [
         f"{module}:{each.line}: {each.name}"
         for each in imports_of(source, module=module)
         # Ours is missing there in any case; a library may be there, and is asked for inside a function.
         if each.library not in known and (each.at_load or each.library == "gitrepro")
+        if beside is None or not each.name.startswith(beside)
     ]
 
 
@@ -298,3 +308,11 @@ def test_a_library_at_load_time_is_found_where_strangers_load_by_path() -> None:
     source = "import os\nimport numpy\ndef later():\n    import torch\n    from gitrepro import errors"
 
     assert _foreign_at_load(source, module="m") == ["m:2: numpy", "m:5: gitrepro.errors"]
+
+
+def test_files_that_strangers_load_together_may_import_each_other_and_no_others() -> None:
+    source = "from .plain import plain\nfrom ..modules import OwnCode"
+
+    assert _foreign_at_load(source, module="gitrepro.capture.observing.m") == [
+        "gitrepro.capture.observing.m:2: gitrepro.capture.modules"
+    ]

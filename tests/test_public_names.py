@@ -21,6 +21,7 @@ ERRORS = {
     "NoRepository": (2, "no-repository"),
     "UnsupportedRepository": (2, "unsupported-repository"),
     "ConfigError": (2, "config"),
+    "QueryError": (2, "query"),
     "NotFound": (3, "not-found"),
     "Ambiguous": (3, "ambiguous"),
     "BlobMissing": (3, "blob-missing"),
