@@ -185,8 +185,9 @@ def _as_float(value: float) -> float:
 def _mean(numbers: Sequence[float]) -> float:
     if not all(map(math.isfinite, numbers)):
         return math.nan
-    # Each is divided first: the sum of large ones has no place in a float.
-    return math.fsum(number / len(numbers) for number in numbers)
+    # Each is divided first: the sum of large ones has no place in a float. The mean of equal numbers is that number.
+    mean = math.fsum(number / len(numbers) for number in numbers)
+    return min(max(mean, min(numbers)), max(numbers))
 
 
 def _std(numbers: Sequence[float]) -> float | None:

@@ -65,7 +65,6 @@ def test_variables_come_from_a_list_and_never_hold_a_credential(tmp_path):
 
     assert {name: found[name] for name in found if name in variables} == {
         "NCCL_DEBUG": "INFO",
-        "PYTHONHASHSEED": "0",
         "HF_HOME": "/hf",
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "TOKENIZERS_PARALLELISM": "false",
