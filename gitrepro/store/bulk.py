@@ -16,6 +16,9 @@ from . import git
 from .gitobjects import GitObjects, decode_tree, name_of
 
 _GONE = "0" * 40
+# Said, and not left to Git to find: from a folder that it cannot read for a moment it looks in the one above, where the
+# same words mean another part of the tree.
+_HERE = ("--git-dir=.",)
 
 
 def list_files(common_dir: Path, root: str) -> Iterator[tuple[str, str]]:
@@ -24,7 +27,9 @@ def list_files(common_dir: Path, root: str) -> Iterator[tuple[str, str]]:
     Raises:
         ChildFailed: Git cannot read all of it.
     """
-    for entry in _entries(git.run(["ls-tree", "-r", "-z", "--end-of-options", root], cwd=common_dir)):
+    for entry in _entries(
+        git.run([*_HERE, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", root], cwd=common_dir)
+    ):
         meta, _, path = entry.partition("\t")
         yield path, meta.split()[2]
 
@@ -35,7 +40,7 @@ def changed_files(common_dir: Path, old: str, new: str) -> Iterator[tuple[str, s
     Raises:
         ChildFailed: Git cannot read all of it.
     """
-    args = ["diff-tree", "-r", "-z", "--no-renames", "--end-of-options", old, new]
+    args = [*_HERE, "diff-tree", "-r", "-z", "--no-renames", "--end-of-options", old, new]
     fields = _entries(git.run(args, cwd=common_dir))
     for meta, path in zip(fields, fields, strict=True):
         oid = meta.split()[3]
@@ -78,7 +83,7 @@ def _read(common_dir: Path, names: Sequence[str]) -> Iterator[tuple[str, str, by
     with tempfile.TemporaryFile() as request:
         request.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
         request.seek(0)
-        with git.answering(["cat-file", "--batch", "--buffer"], cwd=common_dir, stdin=request) as answers:
+        with git.answering([*_HERE, "cat-file", "--batch", "--buffer"], cwd=common_dir, stdin=request) as answers:
             for name in names:
                 found = _next(answers)
                 if found is None:

@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import Final
 
-from ..errors import Ambiguous, NotFound
+from ..errors import Ambiguous, Damaged, NotFound
 from ..records import ids
 from .index import Index
 from .live import live_runs
@@ -22,6 +22,7 @@ def resolve(repository: Repository, text: str) -> str:
 
     Raises:
         NotFound: no run, with the nearest names.
+        Damaged: `@last` and the like mean no run, and some cannot be read.
         Ambiguous: several runs, with up to ten of them.
     """
     with Index(repository) as index:
@@ -67,6 +68,7 @@ def _special(index: Index, text: str) -> str:
 def _nth(index: Index, text: str, back: int) -> str:
     found = index.ids(where="removed = 0", limit=max(back, 1))
     if back < 1 or len(found) < back:
+        _check_readable(index, text)
         raise NotFound(f"{text} means no run", why=f"{len(found)} runs are on record", do="`gitrepro ls` lists them")
     return found[back - 1]
 
@@ -74,12 +76,20 @@ def _nth(index: Index, text: str, back: int) -> str:
 def _best(index: Index, text: str, metric: str) -> str:
     best = index.best(metric)
     if best is None:
+        _check_readable(index, text)
         raise NotFound(
             f"{text} means no run",
             why=f"no run has a value of {metric!r} and says whether greater or smaller is better",
             do=f'call `run.define_metric({metric!r}, goal="max")` in the program',
         )
     return best
+
+
+def _check_readable(index: Index, text: str) -> None:
+    """Nobody may say that a run is not there while there are some that cannot be read."""
+    for path, what in index.troubles().items():
+        do = "`gitrepro doctor` says how to mend it"
+        raise Damaged(f"{text} means no run that can be read", why=f"{path}: {what}", do=do)
 
 
 def _ambiguous(text: str, found: list[str]) -> Ambiguous:
