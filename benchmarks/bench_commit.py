@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,11 @@ WRITERS = 8
 RUNS_A_WRITER = int(os.environ.get("BENCH_RUNS_A_WRITER", "40"))
 SHARDS = 32**3
 WRITER = (
-    "import sys; from pathlib import Path; from benchmarks.generate import Source;"
+    "import sys, time; from pathlib import Path; from benchmarks.generate import Source;"
     "source = Source(Path(sys.argv[1]), seed=int(sys.argv[2])); print('ready', flush=True); sys.stdin.readline();"
-    "[(source.queue(), source.commit()) for _ in range(int(sys.argv[3]))]"
+    "began = time.process_time();"
+    "[(source.queue(), source.commit()) for _ in range(int(sys.argv[3]))];"
+    "print(time.process_time() - began)"
 )
 
 
@@ -100,7 +101,7 @@ def _oid(objects: GitObjects, root: str, path: str) -> str:
 
 def _many(repo: Path, where: str) -> None:
     """Eight processes, each committing runs as fast as it can, all of it synced: writing, queueing, folding."""
-    rates = []
+    rates, spent = [], []
     for number in range(min(3, ROUNDS)):
         children = [
             subprocess.Popen(
@@ -119,12 +120,15 @@ def _many(repo: Path, where: str) -> None:
             assert child.stdin
             child.stdin.write("go\n")
             child.stdin.flush()
-        if any(child.wait() for child in children):
+        seconds = [child.communicate()[0] for child in children]
+        if any(child.returncode for child in children):
             raise RuntimeError("a writer failed")
+        spent.append(1e3 * sum(map(float, seconds)) / (WRITERS * RUNS_A_WRITER))
         rates.append(WRITERS * RUNS_A_WRITER / (time.perf_counter() - began))
-    report(
-        row(f"{WRITERS} writers at {RUNS:,}, {where}", [statistics.median(rates)], budget=AtLeast(80), unit="runs/s")
-    )
+    name = f"{WRITERS} writers at {RUNS:,}, {where}"
+    report(row(name, rates, budget=AtLeast(80), unit="runs/s"))
+    # The rate is that of a quiet machine; what a run takes of its processors is the same on any.
+    report(row(f"{name}, a run", spent, budget=Open()))
 
 
 if __name__ == "__main__":

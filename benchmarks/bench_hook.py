@@ -15,7 +15,7 @@ from benchmarks.repositories import git, repository
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
 HOOK = Path(__file__).parent.parent / "hooks" / "reference-transaction"
 CHANGES = int(os.environ.get("BENCH_CHANGES", "20"))
-TAGS = 200
+TAGS = int(os.environ.get("BENCH_TAGS", "200"))
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
             (repo / ".git" / "hooks").mkdir(exist_ok=True)
             git(repo, "config", "gitrepro.python", "/usr/bin/false")  # so that a start of Python would be noticed
             git(repo, "config", "gitrepro.resultTags", "result/*")
+            git(repo, "remote", "add", "origin", "elsewhere")  # as in a clone: a quoted section that is not ours
         hook = empty / ".git" / "hooks" / "reference-transaction"
         hook.write_text("#!/bin/sh\n")
         hook.chmod(0o755)
@@ -38,12 +39,12 @@ def main() -> None:
 
 def _fetches(folder: Path, empty: Path, ours: Path) -> None:
     """Git calls the hook twice for each tag that it fetches; what a fetch brings is never judged."""
-    for name, stem, budget in (("ordinary", "v", Times(1.5)), ("result", "result/n", Times(3))):
+    for name, stem in (("ordinary", "v"), ("result", "result/n")):
         there = repository(folder / name)
         tags = "".join(f"create refs/tags/{stem}{number} HEAD\n" for number in range(TAGS))
         subprocess.run(["git", "update-ref", "--stdin"], cwd=there, input=tags, text=True, check=True)
-        floors, values = in_turns(partial(_fetch, empty, there), partial(_fetch, ours, there), rounds=5)
-        report(row(f"fetch of {TAGS} {name} tags under our hook", values, floors=floors, budget=budget))
+        floors, values = in_turns(partial(_fetch, empty, there), partial(_fetch, ours, there), rounds=min(5, ROUNDS))
+        report(row(f"fetch of {TAGS} {name} tags under our hook", values, floors=floors, budget=Times(1.5)))
 
 
 def _fetch(repo: Path, there: Path) -> float:

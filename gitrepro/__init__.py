@@ -16,12 +16,13 @@ from . import errors
 
 if TYPE_CHECKING:
     from .run.found import runs
-    from .run.recorder import Run, record
+    from .run.handle import Run
+    from .run.recorder import record
 
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "errors", "record", "runs"]
 
-_HOMES = {"Run": "recorder", "record": "recorder", "runs": "found"}
+_HOMES = {"Run": "handle", "record": "recorder", "runs": "found"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,8 @@ from gitrepro.query import Query, parse, term
 from gitrepro.query.grammar import CONDITIONS_AT_MOST, DEPTH_AT_MOST
 from gitrepro.query.match import like
 from gitrepro.query.nodes import AllOf, Among, AnyOf, Compare, Contains, Glob, Node, Not, Present, Text
-from gitrepro.records.facts import Facts, Term, scalar, text
+from gitrepro.records.facts import Facts
+from gitrepro.records.term import Term, scalar, text
 from gitrepro.records.words import vocabulary
 from gitrepro.store.index import schema
 from gitrepro.store.index.rows import Row, put

@@ -57,6 +57,7 @@ class RunEvidence:
         commit_tree: the tree of the commit it ran at, None when that commit is not in this repository.
         promoted: what its uncommitted code was committed as later.
         unheld: files it imported that its code tree does not hold.
+        ignored: files it imported that Git ignores; they are kept, as they were imported, in a commit beside its own.
         converted: files it imported with other bytes than its code tree holds.
         earlier: the attempts it resumes, newest first.
         lost_attempt: the attempt before those, when there is no record of it.
@@ -70,6 +71,7 @@ class RunEvidence:
     commit_tree: str | None = None
     promoted: Promoted | None = None
     unheld: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
     earlier: tuple[RunEvidence, ...] = ()
     lost_attempt: str | None = None
@@ -171,7 +173,7 @@ def _read(tree: RunTree, run_id: str, imports: Imports) -> RunEvidence:
         return RunEvidence(id=run_id, tree=oid, record=None, trouble=f"its record cannot be read: {error.what}")
     standing = fold_events(events, labels=record.labels)
     code = record.code or {}
-    held = imports.compare(code)
+    held = imports.compare(code, ignored=tree_of_commit(tree.objects, code.get("ignored_files")))
     return RunEvidence(
         id=run_id,
         tree=oid,
@@ -181,6 +183,7 @@ def _read(tree: RunTree, run_id: str, imports: Imports) -> RunEvidence:
         commit_tree=tree_of_commit(tree.objects, code.get("commit")),
         promoted=promoted(tree, standing),
         unheld=held.missing,
+        ignored=held.beside,
         converted=held.other,
         trouble=f"an event of it cannot be read: {troubles[0].path}" if troubles else "",
     )

@@ -77,7 +77,11 @@ def _promotable(tree: RunTree, run: RunEvidence) -> RunRecord:
         raise Refused(f"run {short} cannot be promoted", why="its code is not on record", do="run it in a repository")
     if run.code.get("dirty") is False:
         commit = str(run.code.get("commit"))[:12]
-        raise UsageError(f"run {short} needs no promotion", why=f"it ran the code of commit {commit}")
+        raise UsageError(
+            f"run {short} needs no promotion",
+            why=f"it ran the code of commit {commit}",
+            do=f"`gitrepro tag result/NAME {short}` declares it",
+        )
     if fault := hindrance(run):
         why, repair = fault
         raise Refused(f"run {short} cannot be promoted", why=why, do=repair)

@@ -8,7 +8,7 @@ so the digests of a run are compared with a commit without reading a file.
 """
 
 # pathlib is an import that the program would pay for.
-# ruff: noqa: PTH112, PTH120, PTH206
+# ruff: noqa: PTH112, PTH113, PTH117, PTH120, PTH206
 from __future__ import annotations
 
 import os
@@ -174,9 +174,21 @@ class ModuleWatch:
 
 def _imported() -> Iterable[str]:
     for module in list(sys.modules.values()):
-        file = _quietly(lambda: module.__file__)  # noqa: B023 - called at once
-        if isinstance(file, str) and not file.startswith("<"):
+        file = _quietly(_file_of, module)
+        if isinstance(file, str):
             yield file
+
+
+def _file_of(module: Any) -> str | None:
+    """The file of a module: of an imported one what the importer says, else what it names itself, if that is there."""
+    spec: Any = getattr(module, "__spec__", None)
+    if getattr(spec, "has_location", False):
+        # What an importer found stays true when the file is removed; before Python 3.9 it may be relative.
+        return spec.origin if os.path.isabs(spec.origin) or os.path.isfile(spec.origin) else None
+    # Libraries make modules up and give them files that never were, as torch does with `_classes.py`. A script, which
+    # no importer found either, may be named as it was on the command line.
+    named = os.path.isabs(module.__file__) or module is sys.modules.get("__main__")
+    return module.__file__ if named and os.path.isfile(module.__file__) else None
 
 
 def _quietly(act: Callable[..., Any], *args: Any) -> Any:

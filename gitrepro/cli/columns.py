@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from ..query import term
-from ..records.facts import Term
-from ..records.seedset import seed_text
+from ..records.seeds import seed_text, the_seed
+from ..records.term import Term
 from ..store.index import ATTEMPTS
 from .present import duration, number, status
 
@@ -53,9 +53,8 @@ def _code(run: Shown) -> str:
 
 
 def _seed(run: Shown) -> str:
-    seeds = run.listing["seeds"]
-    requested = seeds.get("requested")
-    return seed_text(seeds) if requested is None else str(requested)
+    seed = the_seed(run.listing["seeds"])
+    return seed_text(run.listing["seeds"]) if seed is None else str(seed)
 
 
 OWN: Final = {

@@ -74,7 +74,7 @@ def _print(unlike: list[Difference], names: tuple[str, str]) -> None:
         line("nothing differs")
         return
     rows = [[each.section, each.key, _value(each.left), _value(each.right), _said(each)] for each in unlike]
-    table(rows, ["section", "key", *map(clean, names), "change"], elastic=1)
+    table(rows, ["section", "key", *map(clean, names), "change"], elastic=None)
 
 
 def _said(each: Difference) -> str:

@@ -112,7 +112,7 @@ def _runs(found: Repository) -> Iterator[Finding]:
             what="runs",
             verdict="FAIL",
             detail=f"{len(troubles)} of {count + len(troubles)} records are damaged; first {path}: {what}",
-            do="`git fsck`; a clone of this repository may hold good copies",
+            do="`gitrepro recover` writes again what is kept; a clone of this repository may hold the rest: `git fsck`",
         )
         return
     with RunTree(found) as tree:
@@ -121,6 +121,9 @@ def _runs(found: Repository) -> Iterator[Finding]:
 
 def _code(found: Repository) -> Iterator[Finding]:
     tip = read_ref(found.common_dir, CODE_REF)
+    if tip:
+        with RunTree(found, commit=tip) as tree:
+            tree.objects.read(tip, "commit")
     yield Finding(
         what="code", verdict="PASS", detail=f"{CODE_REF} at {tip[:12]}" if tip else "no recorded code to keep alive yet"
     )

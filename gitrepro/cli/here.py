@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ..errors import NoRepository
 from ..store import repository as repositories
-from ..store.lease import Life
-from ..store.live import live_runs
 from ..store.repository import Repository
 from .present import note
 
@@ -32,8 +30,22 @@ def with_work_tree() -> Repository:
     return found
 
 
+def has_live_runs(found: Repository) -> bool:
+    """Whether anything lies where runs under way are. This look loads nothing."""
+    try:
+        with os.scandir(found.home / "live") as inside:
+            return any(inside)
+    except OSError:
+        return False
+
+
 def mention_dead_runs(found: Repository) -> None:
     """One line on stderr when runs wait to be recovered."""
+    if not has_live_runs(found):
+        return
+    from ..store.lease import Life
+    from ..store.live import live_runs
+
     dead = sum(run.life is Life.DEAD for run in live_runs(found.home))
     if dead:
         what, them = ("run", "it") if dead == 1 else ("runs", "them")

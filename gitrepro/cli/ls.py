@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import datetime
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import click
 
-from ..errors import GitreproError
 from ..query import Query, parse, term
-from ..records import yaml
-from ..records.event import Standing
-from ..records.facts import Facts, Term, facts
-from ..records.listing import listing
-from ..records.run import run_from
+from ..records.term import Term
 from ..store.index import ATTEMPTS, NEWEST_FIRST, Index
-from ..store.lease import Life
-from ..store.live import LiveRun, live_runs
 from ..store.repository import Repository
 from . import here
 from .columns import OWN, SPARE, Column, Shown, asked, filled, standard
 from .present import clean, emit, note, table
 from .progress import progress
+
+if TYPE_CHECKING:
+    from ..records.facts import Facts
+    from .underway import Underway
 
 _NEWEST: Final = 50
 
@@ -86,7 +82,7 @@ def ls(
     found = here.repository()
     options = {"group": group, "status": state, "kind": kind, "email": _email(found) if mine else None}
     with Index(found, on_progress=progress("indexing runs")) as index:
-        live = [] if removed else list(_live(found))
+        live = [] if removed else _live(found)
         names = _Names(index, live)
         wanted = parse(" ".join(query), names=names, now=datetime.datetime.now(datetime.UTC))
         wanted = wanted.narrowed({name: value for name, value in options.items() if value is not None}, label=label)
@@ -131,6 +127,15 @@ def _email(found: Repository) -> str:
     return worktree.identity(found, fallback=Identity(name="", email="")).email
 
 
+def _live(found: Repository) -> list[Underway]:
+    if not here.has_live_runs(found):
+        return []
+    # What reads their records: most lists show none, and are quicker without.
+    from .underway import underway
+
+    return list(underway(found))
+
+
 # -- which runs
 
 
@@ -146,19 +151,11 @@ class _Search:
     limit: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Live:
-    """A run under way: as it is shown, and as a query sees it."""
-
-    listing: dict[str, Any]
-    facts: Facts
-
-
 @final
 class _Names:
     """The metrics and config keys of runs on record and under way."""
 
-    def __init__(self, index: Index, live: Sequence[_Live]) -> None:
+    def __init__(self, index: Index, live: Sequence[Underway]) -> None:
         self._index = index
         self._live = {key for run in live for key in run.facts.config}
 
@@ -175,7 +172,7 @@ def _order(sort: str | None, reverse: bool, names: _Names) -> tuple[Term, bool] 
     return term(sort.removeprefix("-"), names=names), sort.startswith("-") != reverse
 
 
-def _found(index: Index, live: list[_Live], search: _Search, terms: Sequence[Term]) -> tuple[list[Shown], int]:
+def _found(index: Index, live: list[Underway], search: _Search, terms: Sequence[Term]) -> tuple[list[Shown], int]:
     """The runs of a search, and how many there are without its limit."""
     matching = [run for run in live if search.query.matches(run.facts)]
     where, values = index.condition(search.query, folded=search.folded, removed=search.removed)
@@ -186,11 +183,12 @@ def _found(index: Index, live: list[_Live], search: _Search, terms: Sequence[Ter
         values = [*values, *begun]
     asked_for = [*terms, *([search.order[0]] if search.order else []), ATTEMPTS]
     order = index.order(search.order[0], descending=search.order[1]) if search.order else NEWEST_FIRST
-    recorded = index.table(asked_for, where=where, values=values, order=order, limit=search.limit)
+    recorded = list(index.table(asked_for, where=where, values=values, order=order, limit=search.limit))
     shown = [Shown(listing=run, values=dict(zip(asked_for, held, strict=True))) for run, held in recorded]
     ahead = [Shown(listing=run.listing, values=_held(index, run.facts, asked_for)) for run in matching]
-    count = len(matching) + index.count(where=where, values=values)
-    return _merged(ahead, shown, search)[: search.limit], count
+    # All of them are here where there is room for more: to count them would be to search once again.
+    count = index.count(where=where, values=values) if len(recorded) == search.limit else len(recorded)
+    return _merged(ahead, shown, search)[: search.limit], len(matching) + count
 
 
 def _held(index: Index, found: Facts, terms: Iterable[Term]) -> dict[Term, Any]:
@@ -218,27 +216,6 @@ def _merged(live: list[Shown], recorded: list[Shown], search: _Search) -> list[S
     for part in (numbers, texts):
         part.sort(key=lambda run: run.values[by], reverse=descending)
     return [*numbers, *texts, *(run for run in runs if not known(run))]
-
-
-def _live(found: Repository) -> Iterator[_Live]:
-    """Runs under way, as they look in a list: nothing of their journal is read."""
-    for run in reversed(live_runs(found.home)):
-        if run.error or run.life is Life.DEAD:
-            continue
-        try:
-            record = run_from(run.start["record"], source=str(run.folder))
-            age_seconds = time.time() - run.folder.stat().st_ctime
-            config = _config(run)
-        except (GitreproError, KeyError, TypeError, FileNotFoundError):
-            continue  # it is damaged, as `doctor` says, or has just ended
-        record = replace(record, status="running", duration_seconds=age_seconds)
-        standing = Standing(labels=record.labels)
-        yield _Live(listing=listing(record, standing, config), facts=facts(record, standing, config))
-
-
-def _config(run: LiveRun) -> dict[str, Any]:
-    values = yaml.load((run.folder / "config.yaml").read_bytes(), source="config.yaml").get("values")
-    return values if isinstance(values, dict) else {}
 
 
 # -- how they are shown

@@ -211,6 +211,8 @@ def _as_fault(error: Exception) -> GitreproError:
 
 def _as_usage(error: click.UsageError) -> UsageError:
     where = error.ctx.command_path if error.ctx else "gitrepro"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the whole help
+        return UsageError(f"`{where}` wants one of its commands", do=f"`{where} --help`")
     return UsageError(error.format_message().rstrip("."), do=f"`{where} --help`")
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import sys
-import textwrap
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +24,7 @@ _STATUS: Final = {
 }
 _NAMES_AT_MOST: Final = 32
 _LINES_AT_MOST: Final = 6
+_TITLE_AT_MOST: Final = 24
 _ELASTIC_AT_MOST: Final = 40
 _ELASTIC_AT_LEAST: Final = 10
 _MARKS: Final = {
@@ -41,18 +39,23 @@ _MARKS: Final = {
 
 def clean(text: object) -> str:
     """Text from a record, harmless to a terminal: control characters become `?`."""
-    return "".join(character if character.isprintable() else "?" for character in str(text))
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(character if character.isprintable() else "?" for character in shown)
 
 
 class Painted(str):
     """Text with colours of ours in it; all other text is taken for a stranger's."""
 
-    __slots__ = ("width",)
+    __slots__ = ("colour", "plain", "width")
+    colour: str
+    plain: str
     width: int
 
     def __new__(cls, text: str, colour: str) -> Painted:
         painted = super().__new__(cls, f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m")
-        painted.width = len(text)
+        painted.plain, painted.colour, painted.width = text, colour, _width(text)
         return painted
 
 
@@ -127,14 +130,15 @@ def table(
     *,
     right: Iterable[int] = (),
     spare: Iterable[int] = (),
-    elastic: int = 0,
+    elastic: int | None = 0,
 ) -> None:
     """Rows on stdout: aligned under a header on a terminal, TSV in a pipe.
 
     Args:
         right: columns that are right-aligned.
         spare: columns that a narrow terminal leaves out, the first one first.
-        elastic: the column that is cut where that does not help.
+        elastic: the column that is cut where that does not help. After it, or where there is none, the widest of those
+            that are not right-aligned: a number is not cut.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
@@ -142,25 +146,36 @@ def table(
             line("\t".join(row))
         return
     title: list[str] = [coloured(name.upper(), "dim") for name in header]
-    columns, widths = _fit([title, *cells], list(spare), elastic)
     aligned = set(right)
+    columns, widths = _fit([title, *cells], list(spare), elastic, aligned)
     for row in [title, *cells]:
         line(_aligned(row, columns, widths, aligned))
 
 
-def _fit(rows: Sequence[Sequence[str]], spare: list[int], elastic: int) -> tuple[list[int], list[int]]:
-    """The columns that are shown, and the width of each."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+def _fit(
+    rows: Sequence[Sequence[str]], spare: list[int], elastic: int | None, whole: set[int]
+) -> tuple[list[int], list[int]]:
+    """The columns that are shown, and the width of each; a title has its values' width, and some more."""
+    widths = [
+        max([min(_width(title), _TITLE_AT_MOST), *map(_width, values)]) for title, *values in zip(*rows, strict=True)
+    ]
     columns = list(range(len(widths)))
-    widths[elastic] = min(widths[elastic], _ELASTIC_AT_MOST)
+    if elastic is not None:
+        widths[elastic] = min(widths[elastic], _ELASTIC_AT_MOST)
     while (excess := sum(widths[column] + 2 for column in columns) - 2 - terminal_width()) > 0 and spare:
         columns.remove(spare.pop(0))
-    widths[elastic] = max(widths[elastic] - max(excess, 0), _ELASTIC_AT_LEAST)
+    for _ in range(excess):
+        long = [column for column in columns if widths[column] > _ELASTIC_AT_LEAST and column not in whole]
+        if not long:
+            break
+        widths[elastic if elastic in long else max(long, key=widths.__getitem__)] -= 1
     return columns, widths
 
 
 def terminal_width() -> int:
     """Columns of the terminal; 80 where it does not say."""
+    import shutil  # it loads every kind of compression, and a pipe has no width
+
     return shutil.get_terminal_size().columns or 80
 
 
@@ -179,6 +194,8 @@ def _width(text: str) -> int:
 def _columns_of(character: str) -> int:
     if character.isascii():
         return 1
+    import unicodedata  # few names need it
+
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -196,6 +213,8 @@ def _aligned(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], 
 def _cut(text: str, width: int) -> str:
     if _width(text) <= width:
         return text
+    if isinstance(text, Painted):
+        return Painted(_cut(text.plain, width), text.colour)
     while _width(text) > width - 1:
         text = text[:-1]
     return f"{text}…"
@@ -209,11 +228,16 @@ def fitted(text: str, *, spare: int = 0) -> str:
 def pairs(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Names and values beside each other. A terminal gets long values folded to its width, and cut after some lines."""
     names = max((_width(clean(name)) for name, _ in rows), default=0)
-    indent = min(names, _NAMES_AT_MOST) + 4
+    indent = min(names, _NAMES_AT_MOST) + 4 if names else 2
     for name, value in rows:
-        shown = clean(name)
-        for text in [value] if isinstance(value, Painted) else _folded(value, indent):
-            yield f"  {shown}{' ' * (indent - 4 - _width(shown))}  {text}".rstrip()
+        shown = f"  {clean(name)}"
+        lines = [value] if isinstance(value, Painted) else _folded(value, indent)
+        if _width(shown) > indent - 2 and names and sys.stdout.isatty():
+            # Beside a name so long there is no room: the value stands below it.
+            yield from (f"  {part}" for part in _folded(clean(name), 2))
+            shown = ""
+        for text in lines:
+            yield f"{shown}{' ' * max(indent - _width(shown), 2 if shown.strip() else 0)}{text}".rstrip()
             shown = ""
 
 
@@ -221,8 +245,13 @@ def _folded(value: str, indent: int) -> list[str]:
     lines = [clean(part.expandtabs()) for part in value.splitlines()] or [""]
     if not sys.stdout.isatty():
         return lines
-    room = max(terminal_width() - indent, 20)
-    folded = [part for text in lines for part in textwrap.wrap(text, room, break_on_hyphens=False) or [""]]
+    import textwrap
+
+    # It counts characters: one that takes two columns counts for two with a filler behind it, which may be cut off.
+    room = max(terminal_width() - indent, 20) - (not value.isascii())
+    filled = ["".join(each + "\0" * (_columns_of(each) - 1) for each in text) for text in lines]
+    folded = [part for text in filled for part in textwrap.wrap(text, room, break_on_hyphens=False) or [""]]
+    folded = [part.replace("\0", "") for part in folded]
     return folded if len(folded) <= _LINES_AT_MOST else [*folded[:_LINES_AT_MOST], "…"]
 
 

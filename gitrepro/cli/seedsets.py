@@ -31,7 +31,7 @@ def print_sets(index: Index, *, where: str, values: Sequence[Any], limit: int | 
 
 
 def _set(index: Index, key: str, where: str, values: Sequence[Any]) -> SeedSet:
-    return seed_set(key, list(index.listings(where=f"({where}) AND set_key = ?", values=[*values, key])))
+    return seed_set(key, list(index.members(key, where=where, values=values)))
 
 
 def _print(sets: Sequence[SeedSet]) -> None:

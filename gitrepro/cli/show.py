@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from ..errors import Ambiguous, BlobMissing, NotFound
 from ..records import yaml
-from ..records.event import Standing, fold_events
+from ..records.event import fold_events
 from ..records.listing import listing
 from ..records.run import RunRecord, run_from, run_path
 from ..store.index import Index
@@ -21,21 +21,10 @@ from ..store.repository import RUNS_REF, Repository
 from ..store.resolve import SHORTEST, resolve
 from ..store.runs import RunTree
 from . import here
-from .present import clean, coloured, duration, emit, line, note, number, pairs, size, status, terminal_width
+from .page import Known, page
+from .present import clean, coloured, emit, line, note, terminal_width
 
-_LISTED_AT_MOST: Final = 12
 _DRAWN_AT_MOST: Final = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A run with everything that stands beside its record."""
-
-    record: RunRecord
-    standing: Standing
-    config: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    recorded: bool
 
 
 @click.command()
@@ -65,7 +54,8 @@ def show(run: str, part: str | None, curves: bool | None, chosen: tuple[str, ...
     elif part == "env":
         line(yaml.dump(known.environment).decode().rstrip())
     else:
-        for text in _page(known):
+        _check_metrics(known.record, chosen)
+        for text in page(known):
             line(text)
         if known.recorded and (chosen or (sys.stdout.isatty() if curves is None else curves)):
             _draw(found, known.record, chosen)
@@ -88,18 +78,33 @@ def _resolve(found: Repository, text: str) -> str:
         return meant[0]
 
 
-def _look_up(found: Repository, run_id: str) -> _Known:
+def _look_up(found: Repository, run_id: str) -> Known:
     with RunTree(found) as tree:
         events, troubles = tree.events(run_id)
         for trouble in troubles:
             note(f"damaged: {clean(trouble.path)}: {clean(trouble.error)}")
+        cells: Mapping[str, Any] = {}
         if tree.run_tree(run_id) is None:
             record, config, environment, recorded = *_live(found, run_id), False
         else:
             record, recorded = tree.run(run_id), True
-            config, environment = _file(tree, run_id, "config.yaml"), _file(tree, run_id, "env.yaml")
-    standing = fold_events(events, labels=record.labels)
-    return _Known(record=record, standing=standing, config=config, environment=environment, recorded=recorded)
+            config, environment, cells = (_file(tree, run_id, f"{name}.yaml") for name in ("config", "env", "cells"))
+    return Known(
+        record=record,
+        standing=fold_events(events, labels=record.labels),
+        config=config,
+        environment=environment,
+        recorded=recorded,
+        events=events,
+        attempts=_attempts(found, record),
+        cells=cells,
+    )
+
+
+def _attempts(found: Repository, record: RunRecord) -> list[dict[str, Any]]:
+    """The lineage of a run as far as it is on record, the first attempt first."""
+    with Index(found) as index:
+        return list(index.lineage(record.lineage or record.id))
 
 
 def _file(tree: RunTree, run_id: str, name: str) -> Mapping[str, Any]:
@@ -118,7 +123,7 @@ def _live(found: Repository, run_id: str) -> tuple[RunRecord, Mapping[str, Any],
     raise NotFound(f"run {run_id} is neither under way nor in {RUNS_REF}", do="`gitrepro ls --all` lists the runs")
 
 
-def _document(known: _Known) -> dict[str, Any]:
+def _document(known: Known) -> dict[str, Any]:
     record, standing = known.record, known.standing
     return {
         **listing(record, standing, known.config.get("values", {})),
@@ -127,208 +132,30 @@ def _document(known: _Known) -> dict[str, Any]:
         "reason": record.reason,
         "resumes": record.resumes,
         "lineage": record.lineage,
-        "ranks": dict(record.ranks) if record.ranks else None,
-        "adopted": dict(record.adopted) if record.adopted else None,
-        "argv": list(record.argv),
-        "host": dict(record.host),
-        "code": dict(record.code) if record.code else None,
-        "config_sources": dict(known.config.get("sources", {})),
-        "metrics": dict(record.metrics),
-        "cost": dict(record.cost),
-        "env": dict(known.environment),
-        "data": list(record.data),
+        "attempts": [attempt["id"] for attempt in known.attempts],
+        "ranks": record.ranks,
+        "adopted": record.adopted,
+        "argv": record.argv,
+        "host": record.host,
+        "code": record.code,
+        "cells": known.cells or None,
+        "config_sources": known.config.get("sources", {}),
+        "config_never_read": known.config.get("never_read", []),
+        "preprocess": record.preprocess,
+        "watched": record.watched,
+        "metrics": record.metrics,
+        "cost": record.cost,
+        "env": known.environment,
+        "data": record.data,
         "split": None,
-        "checkpoints": list(record.checkpoints),
-        "artifacts": list(record.artifacts),
-        "losses": list(record.losses),
-        "journal": dict(record.journal),
-        "notes": list(standing.notes),
-        "events": [],
-        "parents": list(record.parents),
+        "checkpoints": record.checkpoints,
+        "artifacts": record.artifacts,
+        "losses": record.losses,
+        "journal": record.journal,
+        "notes": standing.notes,
+        "events": [event.document() for event in known.events],
+        "parents": record.parents,
     }
-
-
-# -- the page
-
-
-def _page(known: _Known) -> Iterator[str]:
-    record = known.record
-    yield f"{coloured(clean(known.standing.name or record.name), 'bold')}  {record.id}"
-    yield ""
-    yield from pairs(_head(known))
-    for title, rows in (
-        ("Code", _code(record)),
-        ("Seeds", _seeds(record)),
-        ("Config", _config(known)),
-        ("Environment", _environment(known)),
-        ("Metrics", _metrics(record)),
-        ("Summary", _summary(record)),
-        ("Cost", _cost(record)),
-        (
-            "Artifacts",
-            [
-                (str(item.get("name")), f"{size(item.get('size_bytes'))}  {str(item.get('blob'))[:15]}")
-                for item in record.artifacts
-            ],
-        ),
-        ("Not kept", [(str(item.get("what")), str(item.get("why"))) for item in record.losses]),
-        ("Notes", [("", text) for text in (*([record.note] if record.note else []), *known.standing.notes)]),
-        ("Waived", _waived(known.standing)),
-    ):
-        if rows:
-            yield ""
-            yield coloured(title, "bold")
-            yield from pairs(rows)
-    if known.recorded:
-        yield ""
-        yield coloured(f"git show {RUNS_REF}:{record.path}/run.yaml", "dim")
-
-
-def _head(known: _Known) -> list[tuple[str, str]]:
-    record = known.record
-    actor = f"{record.actor.get('name', '')} <{record.actor.get('email', '')}>"
-    rows = [
-        ("status", status(record.status)),
-        ("kind", record.kind),
-        ("started", f"{record.started_at}  {actor}"),
-        ("duration", duration(record.duration_seconds)),
-        ("command", " ".join(record.argv)),
-        ("host", f"{record.host.get('hostname', '')}  {record.host.get('cwd', '')}"),
-    ]
-    if group := known.standing.group or record.group:
-        rows.append(("group", group))
-    if known.standing.labels:
-        rows.append(("labels", ", ".join(known.standing.labels)))
-    if record.reason:
-        rows.append(("reason", str(record.reason.get("message", ""))))
-        rows.append(("try", str(record.reason.get("do", ""))))
-    rows.append(("resumes", record.resumes or ""))
-    rows.append(("ranks", _ranks(record.ranks or {})))
-    rows.append(("adopted", str((record.adopted or {}).get("at", ""))))
-    return [row for row in rows if row[1].strip()]
-
-
-def _ranks(ranks: Mapping[str, Any]) -> str:
-    if not ranks:
-        return ""
-    seen, silent = _list(ranks.get("seen")), _list(ranks.get("silent"))
-    told = f"{len(seen)} of {ranks.get('world_size')} on record, by {ranks.get('launcher')}"
-    lost = f"; no closing word of {', '.join(map(str, silent[:_LISTED_AT_MOST]))}" if silent else ""
-    rivals = f"; also claimed by run {', '.join(str(run)[-8:] for run in _list(ranks.get('rivals')))}"
-    return told + lost + (rivals if ranks.get("rivals") else "")
-
-
-def _code(record: RunRecord) -> list[tuple[str, str]]:
-    code = record.code
-    if code is None:
-        return [("", "no repository: the code is not on record")]
-    if not code.get("commit"):
-        return [("commit", code.get("trouble") or "none yet: HEAD has no commit")]
-    rows = [("commit", f"{code['commit']}  {code.get('branch') or 'detached HEAD'}")]
-    edited = [("edited", f"{path}  while it ran") for path in _list(code.get("edited"))[:_LISTED_AT_MOST]]
-    if not code.get("dirty"):
-        return [*rows, ("state", "clean"), *edited]
-    changes = [str(change) for change in _list(code.get("changes"))]
-    rows.append(("state", f"{code.get('changes_count', len(changes))} uncommitted changes"))
-    rows += [("", text) for text in changes[:_LISTED_AT_MOST]]
-    if code.get("snapshot"):
-        rows.append(("snapshot", str(code["snapshot"])))
-    left_out = [item for item in _list(code.get("left_out")) if isinstance(item, dict)]
-    rows += [("left out", f"{item.get('path')}: {item.get('why')}") for item in left_out[:_LISTED_AT_MOST]]
-    return rows + edited
-
-
-def _seeds(record: RunRecord) -> list[tuple[str, str]]:
-    seeds = record.seeds
-    requested = seeds.get("requested")
-    rows = [("requested", "none" if requested is None else f"{requested} ({seeds.get('source')})")]
-    for process in _list(seeds.get("processes"))[:1]:
-        states = process.items() if isinstance(process, dict) else ()
-        rows += [(name, _generator(state)) for name, state in states if isinstance(state, dict)]
-    return [row for row in rows if row[1]]
-
-
-def _generator(state: Mapping[str, Any]) -> str:
-    if "seeded_by" in state:
-        use = "used" if state.get("used") else "not used"
-        return f"{state.get('effective')}  set by {state['seeded_by']}, {use}"
-    return f"{state.get('seeded')} seeded, {state['unseeded']} unseeded" if "unseeded" in state else ""
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _config(known: _Known) -> list[tuple[str, str]]:
-    from ..capture.config import flatten
-
-    sources = known.config.get("sources", {})
-    return [
-        (key, f"{_value(value)}  ({sources.get(key, '')})" if sources.get(key) else _value(value))
-        for key, value in flatten(known.config.get("values", {})).items()
-    ]
-
-
-def _value(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)
-
-
-def _environment(known: _Known) -> list[tuple[str, str]]:
-    environment = known.environment
-    python, hardware = environment.get("python", {}), environment.get("hardware", {})
-    packages = environment.get("packages", {})
-    frameworks = [f"{name} {facts.get('version', '')}" for name, facts in environment.get("frameworks", {}).items()
-                  if isinstance(facts, dict) and "version" in facts]  # fmt: skip
-    rows = [
-        ("python", f"{python.get('version', '')}  {len(packages)} packages" if python else ""),
-        ("libraries", ", ".join(frameworks)),
-        ("system", " ".join(str(environment.get("os", {}).get(name, "")) for name in ("system", "release", "machine"))),
-        ("processor", _processor(hardware)),
-        ("gpu", ", ".join(str(gpu.get("name", gpu)) for gpu in hardware.get("gpus", []))),
-    ]
-    return [row for row in rows if row[1].strip()]
-
-
-def _processor(hardware: Mapping[str, Any]) -> str:
-    cpu = hardware.get("cpu", {})
-    cores = cpu.get("available_cores", cpu.get("logical_cores"))
-    total = hardware.get("memory", {}).get("total_bytes")
-    parts = (cpu.get("model", ""), f"{cores} cores" if cores else "", f"{size(total)} memory" if total else "")
-    return ", ".join(str(part) for part in parts if part)
-
-
-def _metrics(record: RunRecord) -> list[tuple[str, str]]:
-    rows = []
-    for name, facts in record.metrics.items():
-        spread = f"min {number(facts['min'])}  max {number(facts.get('max'))}" if facts.get("min") is not None else ""
-        goal = f"  (best: {facts['goal']})" if facts.get("goal") else ""
-        strange = f"  {facts['nonfinite']} not finite" if facts.get("nonfinite") else ""
-        rows.append((name, f"last {number(facts.get('last'))}  {spread}  {facts.get('count')} values{strange}{goal}"))
-    return rows
-
-
-def _waived(standing: Standing) -> list[tuple[str, str]]:
-    """Each waiver, and each withdrawal of one."""
-    taken = {name for event in standing.withdrawals for name in event.observed}
-    rows = [(event, " (withdrawn)" if event.id in taken else "") for event in standing.waivers]
-    rows += [(event, " (the withdrawal)") for event in standing.withdrawals]
-    return [
-        (str(event.value.get("rule")), f"{event.actor.get('name')}: {event.value.get('reason')}{more}")
-        for event, more in rows
-        if isinstance(event.value, dict)
-    ]
-
-
-def _summary(record: RunRecord) -> list[tuple[str, str]]:
-    return [(name, _value(value)) for name, value in record.summary.items() if name not in record.metrics]
-
-
-def _cost(record: RunRecord) -> list[tuple[str, str]]:
-    cost = record.cost
-    if not cost:
-        return []
-    cpu_seconds = (cost.get("cpu_user_seconds") or 0.0) + (cost.get("cpu_system_seconds") or 0.0)
-    return [("cpu time", duration(cpu_seconds)), ("peak memory", size(cost.get("peak_memory_bytes", 0)))]
 
 
 # -- parts
@@ -343,6 +170,17 @@ def _print_metrics(found: Repository, run_id: str) -> None:
     for row in table.rows():
         values = [repr(row.values[name]) if name in row.values else "" for name in names]
         line("\t".join([str(row.seq), str(row.step), repr(row.time_seconds), *values]))
+
+
+def _check_metrics(record: RunRecord, chosen: tuple[str, ...]) -> None:
+    for name in chosen:
+        if name not in record.metrics:
+            near = difflib.get_close_matches(name, record.metrics, n=3)
+            raise NotFound(
+                f"run {record.short_id} has no metric {name!r:.80}",
+                why=f"nearest: {', '.join(near)}" if near else f"its {len(record.metrics)} metrics have other names",
+                do=f"`gitrepro show {record.short_id}` lists them",
+            )
 
 
 def _draw(found: Repository, record: RunRecord, chosen: tuple[str, ...]) -> None:
@@ -370,7 +208,8 @@ def _draw(found: Repository, record: RunRecord, chosen: tuple[str, ...]) -> None
             line(text)
     left = len(record.metrics) - len(names)
     if left > 0 and not chosen:
-        note(f"{left} metrics are not drawn; `--metric NAME` draws one")
+        what = "1 metric is" if left == 1 else f"{left} metrics are"
+        note(f"{what} not drawn; `--metric NAME` draws one")
 
 
 def _worth_drawing(record: RunRecord) -> list[str]:
@@ -387,7 +226,7 @@ def _print_output(found: Repository, run_id: str) -> None:
         raise BlobMissing(f"run {run_id[-8:]} has no output on record", why="only `gitrepro record -- ...` keeps it")
     for data in parts:
         for part in data.decode(errors="replace").splitlines():
-            line(clean(part.expandtabs()))
+            line("\t".join(map(clean, part.split("\t"))))
 
 
 def _output(found: Repository, run_id: str) -> list[bytes]:

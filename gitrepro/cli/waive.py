@@ -48,7 +48,8 @@ def waive(words: tuple[str, ...], reason: str | None, withdraw: bool, only_list:
 
 def _exactly(words: tuple[str, ...], count: int, usage: str) -> tuple[str, ...]:
     if len(words) != count:
-        raise UsageError(f"{len(words)} words were given, {count} are wanted", do=f"`{usage}`")
+        wanted = "one word is" if count == 1 else f"{count} words are"
+        raise UsageError(f"{wanted} wanted, and {len(words)} given", do=f"`{usage}`")
     return words
 
 

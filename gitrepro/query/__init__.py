@@ -16,11 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..records.facts import Facts, Scalar, Term
+from ..records.term import Scalar, Term
 
 if TYPE_CHECKING:
     import datetime
 
+    from ..records.facts import Facts
     from .names import Names
     from .nodes import Node
     from .sql import Place

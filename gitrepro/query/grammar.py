@@ -14,7 +14,7 @@ import datetime
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from ..records.facts import Scalar, Term
+from ..records.term import Scalar, Term
 from ..records.words import words_of
 from .lex import Token, bare_word, fault, tokens
 from .names import TYPES, Names, term_of

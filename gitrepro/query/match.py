@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
-from ..records.facts import Facts, Scalar
+from ..records.facts import Facts
+from ..records.term import Scalar
 from .nodes import AllOf, Among, AnyOf, Compare, Contains, Glob, Node, Not, Present, Text
 
 _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final, Protocol
 
 from ..errors import QueryError
-from ..records.facts import Term, escaped, text
+from ..records.term import Term, escaped, text
 from .lex import Token, fault
 
 # The name in a query: the field of a run's facts, and how its values are written.
@@ -103,6 +102,8 @@ def _unknown(query: str, token: Token, kind: str, key: str, names: Names) -> Que
         for each in ([kind] if kind else ["metric", "config"])
         for name in islice(names.all(each), _LOOKED_THROUGH)
     }
+    import difflib  # only a slip needs it
+
     near = [] if kind else difflib.get_close_matches(key, [*FIELDS, "label"], n=2)
     near += [plain[name] for name in difflib.get_close_matches(key, plain, n=3)]
     near += [plain[name] for name in plain if name.startswith(f"{key}.")][:3]

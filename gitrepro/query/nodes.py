@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..records.facts import Scalar, Term
+from ..records.term import Scalar, Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from ..records.facts import Term
+from ..records.term import Term
 from .nodes import AllOf, Among, AnyOf, Compare, Contains, Glob, Node, Not, Present, Text
 
 Place: TypeAlias = Callable[[Term], str]
@@ -31,7 +31,7 @@ def compiled(node: Node, place: Place) -> tuple[str, list[Any]]:
             return "runs.row IN (SELECT rowid FROM search WHERE search MATCH ?)", [match]
     if node.term.kind == "label":
         text, values = _test(node, "label")
-        return f"EXISTS (SELECT 1 FROM labels WHERE labels.row = runs.row AND {text})", values
+        return f"runs.row IN (SELECT labels.row FROM labels WHERE {text})", values
     return _test(node, place(node.term))
 
 
@@ -52,10 +52,10 @@ def _compare(column: str, op: str, value: Any) -> str:
     plain = f"{column} {'=' if op == '==' else '<>' if op == '!=' else op} ?"
     if op in ("==", "!="):
         return plain
-    # SQLite puts numbers before text, and text before the bytes of NaN.
+    # SQLite puts numbers before text, and text before the bytes of NaN: a border is quicker to ask than the type.
     if isinstance(value, str):
-        return f"({plain} AND typeof({column}) = 'text')"
-    return plain if op in ("<", "<=") else f"({plain} AND typeof({column}) IN ('integer', 'real'))"
+        return f"({plain} AND {column} >= '')" if op in ("<", "<=") else f"({plain} AND {column} < x'')"
+    return plain if op in ("<", "<=") else f"({plain} AND {column} < '')"
 
 
 def _bound(value: Any) -> Any:
@@ -65,4 +65,4 @@ def _bound(value: Any) -> Any:
 def ordering(column: str, *, descending: bool) -> str:
     """Terms of an ORDER BY: numbers before text, what is missing or NaN last either way."""
     direction = "DESC" if descending else "ASC"
-    return f"({column} IS NULL OR typeof({column}) = 'blob'), typeof({column}) = 'text', {column} {direction}"
+    return f"({column} IS NULL OR {column} >= x''), {column} >= '', {column} {direction}"

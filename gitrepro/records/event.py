@@ -36,20 +36,21 @@ class Event:
     def path(self) -> str:
         return f"events/{ids.shard(self.subject)}/{self.subject}/{self.id}.yaml"
 
+    def document(self) -> dict[str, Any]:
+        return {
+            "actor": dict(self.actor),
+            "at": self.at,
+            "clock": self.clock,
+            "format": FORMAT,
+            "id": self.id,
+            "observed": list(self.observed),
+            "op": self.op,
+            "subject": self.subject,
+            "value": self.value,
+        }
+
     def dump(self) -> bytes:
-        return yaml.dump(
-            {
-                "actor": dict(self.actor),
-                "at": self.at,
-                "clock": self.clock,
-                "format": FORMAT,
-                "id": self.id,
-                "observed": list(self.observed),
-                "op": self.op,
-                "subject": self.subject,
-                "value": self.value,
-            }
-        )
+        return yaml.dump(self.document())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ..errors import UsageError
-from .facts import flat
-from .seedset import the_seed
+from .seeds import the_seed
+from .term import flat
 
 _INT64: Final = 2**63
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .run import RunRecord, Status
+from .seeds import seed_text
 
 SEED_NAMES: Final = frozenset(
     "seed seeds random_seed manual_seed random_state rng_seed global_seed base_seed np_seed numpy_seed torch_seed"
@@ -78,24 +79,6 @@ def argv_without_seeds(argv: Sequence[str]) -> Iterator[str]:
         skip = seeds and not equals
 
 
-def the_seed(seeds: Mapping[str, Any]) -> Any:
-    """The one seed in force: what every generator ran with, else what was asked for."""
-    effective = set(map(str, effective_seed(seeds).values()))
-    if len(effective) == 1:
-        return next(iter(effective_seed(seeds).values()))
-    return seeds.get("requested")
-
-
-def effective_seed(seeds: Mapping[str, Any]) -> dict[str, Any]:
-    """Each generator that was seeded, with its seed; of a program that nobody looked into, what was asked for."""
-    effective = seeds.get("effective")
-    pairs = effective.items() if isinstance(effective, dict) else ()
-    found = {str(name): seed for name, seed in pairs if seed is not None}
-    if not found and seeds.get("requested") is not None:
-        return {"requested": seeds["requested"]}
-    return found
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """One metric over the draws of a set. `std` is the sample standard deviation (n - 1); None for a single draw."""
@@ -150,13 +133,6 @@ def seed_set(key: str, runs: Sequence[Mapping[str, Any]]) -> SeedSet:
     spreads = {name: spread for name in names if (spread := _spread(name, ordered))}
     kept = {name: tuple(ids) for name, ids in left.items()}
     return SeedSet(key=key, runs=tuple(runs), draws=ordered, metrics=spreads, **kept)
-
-
-def seed_text(seeds: Mapping[str, Any]) -> str:
-    """The seed of a run as people write it; where the generators ran with different ones, each by name."""
-    effective = effective_seed(seeds)
-    values = {str(value) for value in effective.values()}
-    return values.pop() if len(values) == 1 else " ".join(f"{name}={seed}" for name, seed in sorted(effective.items()))
 
 
 def _by_number(seed: str) -> tuple[int, int, str]:

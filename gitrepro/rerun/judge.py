@@ -13,7 +13,8 @@ from typing import Any, Final
 from ..capture import config as configs
 from ..errors import GitreproError
 from ..records.run import RunRecord, Status
-from ..records.seedset import effective_seed, is_seed, seed_set_key
+from ..records.seeds import effective_seed
+from ..records.seedset import is_seed, seed_set_key
 from ..store.repository import Repository
 from .checkout import record_of
 from .job import JobResult, JobSpec

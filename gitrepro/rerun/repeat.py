@@ -13,7 +13,8 @@ from ..errors import NotFound, UsageError
 from ..records import ids, yaml
 from ..records.event import fold_events
 from ..records.run import RunRecord, Status
-from ..records.seedset import effective_seed, seed_set_key, the_seed
+from ..records.seeds import effective_seed, the_seed
+from ..records.seedset import seed_set_key
 from ..store import worktrees
 from ..store.index import Index
 from ..store.repository import Repository

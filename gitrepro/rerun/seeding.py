@@ -9,7 +9,8 @@ from typing import Any, Final
 from ..capture import config as configs
 from ..errors import UsageError
 from ..records.run import RunRecord
-from ..records.seedset import effective_seed, is_seed
+from ..records.seeds import effective_seed
+from ..records.seedset import is_seed
 
 LIMIT: Final = 2**32
 MOST: Final = 1_000

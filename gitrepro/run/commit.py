@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import GitreproError, NotFound, StorageError
-from ..records import yaml
+from ..errors import Damaged, GitreproError, NotFound, StorageError
+from ..records import ids, yaml
 from ..records.run import RunRecord, run_path
-from ..store import fs, launches, live, rescue
+from ..store import bulk, fs, launches, live, rescue
 from ..store.fold import Folded, Identity, Pending, enqueue, fold, queued
 from ..store.gitobjects import FILE_MODE, Entry, GitObjects, encode_tree
+from ..store.gitrefs import read_ref
 from ..store.lease import Life
 from ..store.live import LiveRun
 from ..store.objects import BlobStore
-from ..store.repository import Repository
+from ..store.repository import RUNS_REF, Repository
 from ..store.runs import RunTree
-from .compose import Composed, compose
+from .compose import CODE, LOST, Composed, compose
 
 CODE_COMMITS: Final = ("commit", "snapshot", "exact", "ignored_files")
 """The fields of `code` that name a commit of the run's files."""
+_MADE: Final = ("snapshot", "exact", "ignored_files")
+"""Those of them that were made for the run alone."""
 _TRIES: Final = 5
 
 
@@ -68,8 +71,24 @@ def prepare(repository: Repository, folder: Path) -> RunRecord:
     """Compose the run in `folder`, write its objects and queue it. Durable once this returns."""
     with fs.explained(f"cannot compose the run in {folder}"):
         composed = compose(folder, blobs=blob_store(repository))
+        if _told_lost(repository, folder, composed.record.code or {}):
+            composed = compose(folder, blobs=blob_store(repository))
     enqueue(repository, _pending(repository, composed))
     return composed.record
+
+
+def _told_lost(repository: Repository, folder: Path, code: Mapping[str, Any]) -> bool:
+    """Whether code of the run is gone that no ref kept; then that is now in its folder, for the record."""
+    made = [(name, code[name]) for name in _MADE if code.get(name)]
+    if not made or (folder / LOST).exists():
+        return False
+    with GitObjects(repository.common_dir, restore=rescue.restorer(repository)) as objects:
+        gone = [(name, oid) for name, oid in made if not objects.has(oid) and not objects.restored(oid)]
+    why = "its Git objects were pruned while the run went on"
+    losses = [{"kind": CODE, "what": f"the code in {name} {oid[:12]}", "why": why} for name, oid in gone]
+    if losses:
+        fs.write_file(folder / LOST, yaml.dump({"losses": losses}))
+    return bool(losses)
 
 
 def finish_fold(repository: Repository, folded: Folded) -> None:
@@ -81,11 +100,7 @@ def finish_fold(repository: Repository, folded: Folded) -> None:
 
 def _pending(repository: Repository, composed: Composed) -> Pending:
     record = composed.record
-    with GitObjects(repository.common_dir) as objects:
-        names = list(composed.files)
-        blobs = objects.write([("blob", composed.files[name]) for name in names])
-        tree = {name: Entry(FILE_MODE, oid) for name, oid in zip(names, blobs, strict=True)}
-        oid = objects.write([("tree", encode_tree(tree))])[0]
+    oid = _write(repository, composed)
     code = record.code or {}
     return Pending(
         kind="run",
@@ -95,6 +110,15 @@ def _pending(repository: Repository, composed: Composed) -> Pending:
         code=[commit for commit in map(code.get, CODE_COMMITS) if commit],
         journal=str(record.journal["digest"]),
     )
+
+
+def _write(repository: Repository, composed: Composed) -> str:
+    """Write the Git objects of a run; return its tree. The same run gives the same objects."""
+    with GitObjects(repository.common_dir) as objects:
+        names = list(composed.files)
+        blobs = objects.write([("blob", composed.files[name]) for name in names])
+        tree = {name: Entry(FILE_MODE, oid) for name, oid in zip(names, blobs, strict=True)}
+        return objects.write([("tree", encode_tree(tree))])[0]
 
 
 def describe(record: RunRecord) -> str:
@@ -129,7 +153,10 @@ def recover(
     left: list[tuple[str, str]] = []
     failed: list[tuple[str, GitreproError]] = []
     mend(repository)
-    known = _committed_already(repository)
+    try:
+        known = _committed_already(repository)
+    except NotFound as error:
+        raise _beyond_mending(error) from error
     for run in filter(only, live.live_runs(repository.home)):
         reason = _leave(run, force=force)
         if reason:
@@ -157,10 +184,43 @@ def recover(
 
 
 def mend(repository: Repository) -> None:
-    """Write again what a `git gc` took of a commit that a ref names."""
-    if rescue.waiting(repository):
-        with fs.locked(repository.home / "lock"):
-            rescue.bring_back(repository)
+    """Write again what a prune took of a commit that a ref names: from the copies, or else from journals set aside."""
+    rescue.bring_back(repository)
+    for run_id in _broken(repository):
+        _compose_again(repository, run_id)
+
+
+def _broken(repository: Repository) -> list[str]:
+    """The runs whose journals are still here and whose files the run ref names without all of them being there."""
+    runs = sorted(path.name for path in (repository.home / "done").glob("*") if ids.is_id(path.name))
+    tip = read_ref(repository.common_dir, RUNS_REF)
+    if tip is None or not runs:
+        return []
+    trees = list(bulk.folders(repository.common_dir, tip, [run_path(run_id) for run_id in runs]))
+    blobs = dict.fromkeys(oid for files in trees for oid in files.values())
+    gone = {
+        oid
+        for oid, found in zip(blobs, bulk.blobs(repository.common_dir, list(blobs)), strict=True)
+        if isinstance(found, NotFound)
+    }
+    held = zip(runs, trees, strict=True)
+    return [run_id for run_id, files in held if not files or not gone.isdisjoint(files.values())]
+
+
+def _compose_again(repository: Repository, run_id: str) -> None:
+    try:
+        composed = compose(repository.home / "done" / run_id, blobs=blob_store(repository))
+    except (GitreproError, OSError):
+        return  # what is missing stays missing; whoever reads the run says so
+    _write(repository, composed)
+
+
+def _beyond_mending(error: NotFound) -> Damaged:
+    return Damaged(
+        f"{RUNS_REF} names what is gone: {error.what}",
+        why="neither the copies of the last minutes nor the journals that were set aside hold it",
+        do="copy `objects/` of a clone or of a backup over that of this repository, then `gitrepro recover`",
+    )
 
 
 def _leave(run: LiveRun, *, force: bool) -> str:

@@ -34,6 +34,10 @@ REJECTED: Final = "rejected"
 """A loss of this kind is no fault of the recording: the program logged what is no number."""
 NOT_TAKEN_IN: Final = "not-taken-in"
 """Nor is a loss of this kind: files of the program that hold something else than was looked for."""
+CODE: Final = "code"
+"""What was logged is whole; of the code that ran something is gone."""
+_HARMLESS: Final = (REJECTED, LIMIT, NOT_TAKEN_IN, CODE)
+LOST: Final = "lost.yaml"
 _PIECE_BYTES: Final = 1 << 20
 _PROCESSES_AT_MOST: Final = 16
 _MODULES_AT_MOST: Final = 2000
@@ -78,7 +82,7 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
     observed = read_observed(folder)
     events = [event for journal in written for event in journal.events]
     tables = tabulate(written, blobs=blobs)
-    losses = [*record.losses, *_changed(folder, events), *_losses(written, events), *tables.losses]
+    losses = [*record.losses, *_lost(folder), *_changed(folder, events), *_losses(written, events), *tables.losses]
     record = _described(record, events)
     config = configured.compose_config(folder, events, observed, losses)
     end = _end_event(written, owner=start.get("owner"), supervised=start.get("supervised") is True)
@@ -115,6 +119,12 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
 def _adopted(folder: Path) -> Mapping[str, Any] | None:
     path = folder / ADOPTED
     return yaml.load(path.read_bytes(), source=str(path)) if path.exists() else None
+
+
+def _lost(folder: Path) -> list[Mapping[str, Any]]:
+    """What was found to be gone when the run was to be committed."""
+    path = folder / LOST
+    return list(yaml.load(path.read_bytes(), source=str(path))["losses"]) if path.exists() else []
 
 
 def _field(start: Mapping[str, Any], name: str, folder: Path) -> Mapping[str, Any]:
@@ -159,7 +169,7 @@ def _ending(
             "duration_seconds": seconds,
         }
     status = str(end.get("status", Status.CRASHED))
-    if status == Status.FINISHED and any(loss.get("kind") not in (REJECTED, LIMIT, NOT_TAKEN_IN) for loss in losses):
+    if status == Status.FINISHED and any(loss.get("kind") not in _HARMLESS for loss in losses):
         status = Status.INCOMPLETE
     return {
         "status": status,
@@ -285,7 +295,7 @@ def digest(folder: Path) -> str:
 
 def _parts(folder: Path) -> Iterator[bytes]:
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(("journal.", "observed-")) or path.name in (START, CONFIG, ENVIRONMENT, ADOPTED):
+        if path.name.startswith(("journal.", "observed-")) or path.name in (START, CONFIG, ENVIRONMENT, ADOPTED, LOST):
             with open(path, "rb") as reader:
                 yield f"{path.name}\0{os.fstat(reader.fileno()).st_size}\0".encode()
                 while piece := reader.read(_PIECE_BYTES):
@@ -364,11 +374,12 @@ def _seeds(
 ) -> dict[str, Any]:
     seeds = dict(record.seeds)
     reports = [process["generators"] for process in observed if "generators" in process]
+    working = [process["generators"] for process in ranks.working(observed) if "generators" in process]
     # A process that both the bootstrap and the API watched is reported by the bootstrap.
     if not reports:
-        reports = _own_reports(written, end)
+        reports = working = _own_reports(written, end)
     seeds["processes"] = [dict(report) for report in reports[:_PROCESSES_AT_MOST]]
-    seeds["effective"] = effective_seeds(reports)
+    seeds["effective"] = effective_seeds(working)
     return seeds
 
 
@@ -387,12 +398,22 @@ def _own_reports(written: Sequence[Journal], end: Mapping[str, Any] | None) -> l
 
 
 def effective_seeds(reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The seed in force for each generator: of the first process that used or seeded it."""
+    """The seed in force for each generator that was drawn from: of the first process that did, with a seed.
+
+    A generator that nobody drew from had no part in the numbers, whatever its seed. Where nobody drew from any, they
+    all count.
+    """
+    states = [
+        (name, state)
+        for report in reports
+        for name, state in report.items()
+        if isinstance(state, dict) and "effective" in state
+    ]
+    drawn = [(name, state) for name, state in states if state.get("used")]
     found: dict[str, Any] = {}
-    for report in reports:
-        for name, state in report.items():
-            if isinstance(state, dict) and "effective" in state and found.get(name) is None:
-                found[name] = state["effective"]
+    for name, state in drawn or states:
+        if found.get(name) is None:
+            found[name] = state["effective"]
     return found
 
 
@@ -437,8 +458,11 @@ def _described(record: RunRecord, events: Iterable[Mapping[str, Any]]) -> RunRec
 
 def _environment(folder: Path, end: Mapping[str, Any] | None, observed: Sequence[Mapping[str, Any]]) -> bytes:
     document = yaml.load((folder / ENVIRONMENT).read_bytes(), source=str(folder / ENVIRONMENT))
-    for process in observed[:1]:
-        document.update(process.get("environment") or {})
+    told = [process for process in observed if process.get("environment")]
+    if told:
+        # Of several processes, a launcher among them, the one that loaded the most libraries.
+        process = max(told, key=lambda each: len(each.get("frameworks") or {}))
+        document.update(process["environment"])
         document["frameworks"] = process.get("frameworks") or {}
     if not observed and end:
         document["frameworks"] = end.get("frameworks") or {}

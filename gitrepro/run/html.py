@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ..records.facts import flat
-from ..records.seedset import seed_text
+from ..records.seeds import seed_text
+from ..records.term import flat
 
 ROWS_AT_MOST: Final = 50
 _METRICS_AT_MOST: Final = 8

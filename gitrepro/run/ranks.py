@@ -128,6 +128,14 @@ def _observed(observed: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     }
 
 
+def working(observed: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The processes that do the work: the ranks in their order, as started last; where there are none, all."""
+    observed = list(observed)
+    told = [(launch, process) for process in observed if (launch := _launch(process)) is not None]
+    ordered = sorted(told, key=lambda each: (-each[0].restart, each[0].rank))
+    return [process for _, process in ordered] or observed
+
+
 def _launch(process: Mapping[str, Any]) -> Launch | None:
     told = process.get("launch")
     return launch_of({str(name): str(value) for name, value in told.items()}) if isinstance(told, dict) else None

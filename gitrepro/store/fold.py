@@ -106,17 +106,44 @@ def fold(
 ) -> Folded:
     """Commit everything queued. With nothing queued, nothing is written.
 
+    Of many who wait for the lock at once, the first commits what all of them queued, and the others go on.
+
     Raises:
         StorageError: the disk refuses, or the lock stays taken; the queue keeps everything.
     """
-    home = repository.home
-    if not queued(repository) and not rescue.waiting(repository):
+    waiting = {*queued(repository)}
+    if not waiting:
         return Folded(commit=None)
-    with fs.locked(home / "lock", timeout_seconds=timeout_seconds), GitObjects(repository.common_dir) as objects:
-        rescue.bring_back(repository)
-        folded = _fold(repository, objects, identity, clock())
+    lock = repository.home / "lock"
+    # An entry is gone once its commit was read back.
+    still = lambda: not waiting.isdisjoint(queued(repository))  # noqa: E731
+    with fs.locked(lock, timeout_seconds=timeout_seconds, needed=still) as ours, _objects(repository) as objects:
+        if not ours:
+            return Folded(commit=None)
+        with fs.explained(f"cannot commit all that is queued in {repository.home}"):
+            rescue.let_go(repository)
+            folded = _fold(repository, objects, identity, clock())
     start_if_due(repository)
     return folded
+
+
+def keep_code(
+    repository: Repository, commits: Sequence[str], *, identity: Identity, now: float, timeout_seconds: float = 5.0
+) -> None:
+    """Let `refs/gitrepro/code` name commits at once, as the fold of a run that names them would: a run may take days.
+
+    Raises:
+        StorageError: the disk refuses, or the lock stays taken.
+    """
+    with fs.explained(f"cannot keep the code of a run in {repository.home}"):
+        fs.make_directories(repository.home)
+    lock = fs.locked(repository.home / "lock", timeout_seconds=timeout_seconds)
+    with lock, _objects(repository) as objects:
+        _keep_code_alive(repository, objects, commits, identity, now)
+
+
+def _objects(repository: Repository) -> GitObjects:
+    return GitObjects(repository.common_dir, restore=rescue.restorer(repository))
 
 
 def _fold(repository: Repository, objects: GitObjects, identity: Identity, now: float) -> Folded:
@@ -160,13 +187,13 @@ def _commit(
         changes, conflicts = _changes(objects, root, entries)
         if not changes:
             return Folded(commit=tip, conflicts=conflicts)
-        _keep_code_alive(repository, objects, entries, identity, now)
+        _keep_code_alive(repository, objects, [oid for each in entries for oid in each.code], identity, now)
         if root is None:
             changes["format.yaml"] = _blob(objects, yaml.dump({"epoch": 1, "format": 1}))
         top, trees = objects.graft(root, changes)
         text = commit_text(top, [tip] if tip else [], identity.line(now), _message(entries))
         commit = objects.write([*trees, ("commit", text)])[-1]
-        with rescue.guarded(repository, objects):
+        with rescue.guarded(repository, objects, objects.written):
             moved = move_ref(repository.common_dir, RUNS_REF, old=tip, new=commit)
         if moved:
             return Folded(commit=commit, conflicts=conflicts)
@@ -213,10 +240,10 @@ def _same_record(objects: GitObjects, there: Entry, pending: Pending) -> bool:
 
 
 def _keep_code_alive(
-    repository: Repository, objects: GitObjects, entries: list[Pending], identity: Identity, now: float
+    repository: Repository, objects: GitObjects, commits: Sequence[str], identity: Identity, now: float
 ) -> None:
     """Let `refs/gitrepro/code` reach every commit the runs name, so that a rebase and a gc cannot take it."""
-    wanted = dict.fromkeys(commit for pending in entries for commit in pending.code if objects.has(commit))
+    wanted = dict.fromkeys(commit for commit in commits if objects.has(commit) or objects.restored(commit))
     for _ in range(20):
         tip = read_ref(repository.common_dir, CODE_REF)
         known = _recent_parents(objects, tip)
@@ -229,7 +256,7 @@ def _keep_code_alive(
             EMPTY_TREE, [*([tip] if tip else []), *missing], identity.line(now), "code of recorded runs\n"
         )
         commit = objects.write([("commit", text)])[0]
-        with rescue.guarded(repository, objects):
+        with rescue.guarded(repository, objects, (EMPTY_TREE, commit)):
             moved = move_ref(repository.common_dir, CODE_REF, old=tip, new=commit)
         if moved:
             return
@@ -312,7 +339,7 @@ def _one_line(text: str, *, strip: str = "") -> str:
 
 def _read_back(repository: Repository, entries: list[Pending]) -> None:
     """Read through fresh eyes what the ref now names, before the queue forgets it."""
-    with GitObjects(repository.common_dir) as objects:
+    with _objects(repository) as objects:
         root = _tree_of(objects, read_ref(repository.common_dir, RUNS_REF))
         for pending in entries:
             for path in (*pending.trees, *pending.files):

@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -147,10 +147,16 @@ def _thread_lock(path: str) -> threading.Lock:
 
 
 @contextmanager
-def locked(path: str | Path, *, timeout_seconds: float = 60.0) -> Iterator[None]:
+def locked(
+    path: str | Path, *, timeout_seconds: float = 60.0, needed: Callable[[], bool] = lambda: True
+) -> Iterator[bool]:
     """Hold an exclusive lock on `path` among all processes and threads of this host.
 
     The kernel drops the lock when its holder dies, so nothing ever needs unlocking by hand.
+
+    Args:
+        needed: is asked while another one holds it. Once it says no, the wait is over and the block runs without the
+            lock, and is given False.
 
     Raises:
         StorageError: the lock was not free within `timeout_seconds`, or the file cannot be opened.
@@ -165,24 +171,25 @@ def locked(path: str | Path, *, timeout_seconds: float = 60.0) -> Iterator[None]
         with explained(f"cannot open the lock {name}"):
             fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            _wait_for(fd, name, timeout_seconds)
-            yield
+            yield _wait_for(fd, name, timeout_seconds, needed)
         finally:
             os.close(fd)
     finally:
         thread_lock.release()
 
 
-def _wait_for(fd: int, name: str, timeout_seconds: float) -> None:
+def _wait_for(fd: int, name: str, timeout_seconds: float, needed: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + timeout_seconds
     pause_seconds = 0.0005
     while True:
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return True
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise storage_error(error, f"cannot lock {name}") from error
+        if not needed():
+            return False
         if time.monotonic() > deadline:
             raise _busy(name, timeout_seconds)
         time.sleep(pause_seconds)

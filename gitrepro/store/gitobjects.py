@@ -39,6 +39,7 @@ class Entry:
 
 
 Tree = dict[str, Entry]
+Restore = Callable[[str], tuple[str, bytes] | None]
 
 
 def name_of(kind: str, data: bytes) -> str:
@@ -92,8 +93,13 @@ class GitObjects:
     partial clone has not fetched yet are asked of `git`. Not for use by several threads at once.
     """
 
-    def __init__(self, common_dir: Path) -> None:
+    def __init__(self, common_dir: Path, *, restore: Restore | None = None) -> None:
+        """
+        Args:
+            restore: is asked for an object that is nowhere.
+        """
         self._common_dir = common_dir
+        self._restore = restore
         self._store: DiskObjectStore | None = None
         self.written: dict[str, tuple[str, bytes]] = {}
         """What `write` was given, by name, up to `REMEMBERED_BYTES`: a `git gc` beside us may take it again."""
@@ -132,6 +138,10 @@ class GitObjects:
         return os.path.exists(self.loose_path(oid)) or (
             self._has_packs() and self._dulwich().contains_packed(oid.encode())  # type: ignore[arg-type]
         )
+
+    def restored(self, oid: str) -> tuple[str, bytes] | None:
+        """The kind and content of an object that is nowhere, if it was kept elsewhere."""
+        return self._restore(oid) if self._restore else None
 
     def _has_packs(self) -> bool:
         try:
@@ -209,9 +219,15 @@ class GitObjects:
         answer = git.attempt(["cat-file", "--batch"], cwd=self._common_dir, input=request).stdout
         head, _, rest = answer.partition(b"\n")
         words = head.decode(errors="replace").split()
-        if len(words) != 3:
-            raise NotFound(f"Git object {oid[:12]} is not in {self._common_dir}", do="`git fsck` names what is missing")
-        return words[1], rest[: int(words[2])]
+        if len(words) == 3:
+            return words[1], rest[: int(words[2])]
+        if found := self.restored(oid):
+            return found
+        raise NotFound(
+            f"Git object {oid[:12]} is not in {self._common_dir}",
+            why="it was pruned, or never came here",
+            do="`gitrepro recover` writes again what is kept; `git fsck` names what is missing then",
+        )
 
     def _dulwich(self) -> DiskObjectStore:
         if self._store is None:
@@ -262,21 +278,12 @@ class GitObjects:
 
     def _write_loose(self, oid: str, content: bytes) -> str:
         path = self.loose_path(oid)
-        folder = os.path.dirname(path)
-        # Git's own prune removes what carries this prefix once it is old.
-        temporary = os.path.join(folder, f"tmp_obj_gitrepro_{os.getpid()}_{os.urandom(6).hex()}")
-        fd = _create(temporary, folder)
-        try:
+        for _ in range(_TRIES):
             try:
-                fs.write_all(fd, zlib.compress(content, 1))
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(temporary, path)
-        except BaseException:
-            fs.remove_quietly(temporary)
-            raise
-        return folder
+                return _written(path, content)
+            except FileNotFoundError:
+                continue  # a `git prune --expire=now` beside us takes unfinished files, however young
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     def graft(self, root: str | None, changes: Mapping[str, Entry]) -> tuple[str, list[tuple[str, bytes]]]:
         """The tree `root` with the entries of `changes` (path to entry) put in.
@@ -333,6 +340,25 @@ class GitObjects:
                 yield from self.changed(inner, entry.oid, path + "/", unreadable=unreadable)
             else:
                 yield path, entry
+
+
+def _written(path: str, content: bytes) -> str:
+    """Write the file of an object; return its folder."""
+    folder = os.path.dirname(path)
+    # Git's own prune removes what carries this prefix once it is old.
+    temporary = os.path.join(folder, f"tmp_obj_gitrepro_{os.getpid()}_{os.urandom(6).hex()}")
+    fd = _create(temporary, folder)
+    try:
+        try:
+            fs.write_all(fd, zlib.compress(content, 1))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        fs.remove_quietly(temporary)
+        raise
+    return folder
 
 
 def _create(path: str, folder: str) -> int:

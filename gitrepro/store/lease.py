@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import socket
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -41,13 +40,13 @@ class Lease:
     """
 
     def __init__(self, folder: Path, *, boot_id: str, name: str = "") -> None:
-        self._path = folder / (name or f"lease.{socket.gethostname()}.{os.getpid()}")
+        self._path = folder / (name or f"lease.{_host()}.{os.getpid()}")
         if _ours(self._path):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self._path))
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _lock(self._fd, tries=1 if name else _TRIES)
-            holder = {"host": socket.gethostname(), "pid": os.getpid(), "boot_id": boot_id}
+            holder = {"host": _host(), "pid": os.getpid(), "boot_id": boot_id}
             os.pwrite(self._fd, json.dumps(holder).encode(), 0)
         except OSError:
             os.close(self._fd)
@@ -140,7 +139,13 @@ def _life_of(path: Path) -> Life:
         return Life.ALIVE
     finally:
         os.close(fd)
-    return Life.DEAD if path.name.split(".", 1)[1].rpartition(".")[0] == socket.gethostname() else Life.ELSEWHERE
+    return Life.DEAD if path.name.split(".", 1)[1].rpartition(".")[0] == _host() else Life.ELSEWHERE
+
+
+def _host() -> str:
+    import socket  # it costs a list of runs more than all else here, and most meet no lease
+
+    return socket.gethostname()
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -88,18 +89,25 @@ def _read(folder: Path) -> LiveRun:
 
 
 def set_aside(home: Path, run_id: str) -> None:
-    """Move the folder of a committed run to `done/`, where its journal is kept for some days."""
+    """Move the folder of a committed run to `done/`, where its journal is kept for some days.
+
+    Raises:
+        StorageError: the disk refuses. The run is committed all the same, and the folder is met again.
+    """
     done = home / "done"
-    fs.make_directories(done)
-    try:
-        os.rename(home / "live" / run_id, done / run_id)
-    except FileNotFoundError:
-        return
-    except OSError:
-        # It was set aside before: a second recovery composed the same run from a copy.
-        shutil.rmtree(home / "live" / run_id, ignore_errors=True)
-    fs.sync_directory(done)
-    fs.sync_directory(home / "live")
+    with fs.explained(f"run {run_id} is committed, and its folder cannot be moved to {done}"):
+        fs.make_directories(done)
+        try:
+            os.rename(home / "live" / run_id, done / run_id)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            # It was set aside before: a second recovery composed the same run from a copy.
+            shutil.rmtree(home / "live" / run_id, ignore_errors=True)
+        fs.sync_directory(done)
+        fs.sync_directory(home / "live")
 
 
 def sweep(home: Path, *, now: float | None = None) -> None:

@@ -50,16 +50,19 @@ class _Blob:
     size_bytes: int
 
 
-def converted(repository: Repository, commit: str, *, changed: Iterable[str]) -> list[str]:
+def converted(repository: Repository, commit: str, *, changed: Iterable[str], attributes: bool) -> list[str]:
     """Files whose bytes on disk are not those that a checkout of `commit` gives.
 
     Source and configuration files are looked at, and the `changed` ones whatever they are called. A notebook is not:
     a filter that strips its outputs changes none of its code.
 
+    Args:
+        attributes: a `.gitattributes` is among the files that Git knows, wherever it lies.
+
     Raises:
         ChildFailed: Git cannot tell.
     """
-    if repository.work_tree is None or not _converts(repository):
+    if repository.work_tree is None or not (attributes or _converts(repository)):
         return []
     wanted = {*changed}
     files = {
@@ -105,15 +108,9 @@ def _converts(repository: Repository) -> bool:
     names = ("attributes", "attributes", ".gitattributes", "gitattributes")
     if any((place / name).exists() for place, name in zip(places, names, strict=True)):
         return True
-    return _ends_lines_otherwise(repository) or bool(repository.git("ls-files", "--", ":(glob)**/.gitattributes"))
-
-
-def _ends_lines_otherwise(repository: Repository) -> bool:
-    try:
-        lines = repository.git("config", "--get-regexp", r"^core\.(autocrlf|eol|attributesfile)$").splitlines()
-    except ChildFailed:
-        return False
-    return any(line.partition(b" ")[2] not in (b"false", b"lf") for line in lines)
+    # How Git ends lines, where it is told to.
+    settings = map(repository.setting, ("core.autocrlf", "core.eol", "core.attributesfile"))
+    return any(value not in (None, "false", "lf") for value in settings)
 
 
 def _files(repository: Repository, commit: str) -> Iterator[tuple[str, _Blob]]:

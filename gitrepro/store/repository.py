@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import NoRepository, UnsupportedRepository
+from ..errors import ChildFailed, NoRepository, UnsupportedRepository
 from . import git
 
 RUNS_REF = "refs/gitrepro/runs"
@@ -22,6 +22,7 @@ class Repository:
     git_dir: Path
     common_dir: Path
     work_tree: Path | None
+    _settings: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def home(self) -> Path:
@@ -32,10 +33,31 @@ class Repository:
     def bare(self) -> bool:
         return self.work_tree is None
 
+    def setting(self, key: str) -> str | None:
+        """What Git's configuration says of `key`, one of `SETTINGS`. All of them are asked for once, by one process."""
+        if not self._settings:
+            self._settings.update(settings_at(self.work_tree or self.git_dir), asked="")
+        return self._settings.get(key)
+
     def git(self, *args: str, input: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
         """The standard output of one `git` command in this repository. See `gitrepro.store.git.run`."""
         places = [f"--git-dir={self.git_dir}", *([f"--work-tree={self.work_tree}"] if self.work_tree else [])]
         return git.run([*places, *args], cwd=self.work_tree or self.git_dir, input=input, env=env)
+
+
+SETTINGS = ("user.name", "user.email", "core.autocrlf", "core.eol", "core.attributesfile")
+
+
+def settings_at(place: Path) -> dict[str, str]:
+    """Those of `SETTINGS` that Git knows in the folder `place`."""
+    wanted = "|".join(key.replace(".", "[.]") for key in SETTINGS)
+    try:
+        told = git.run(["config", "-z", "--get-regexp", f"^({wanted})$"], cwd=place).decode(errors="replace")
+    except ChildFailed:
+        return {}
+    pairs = (entry.partition("\n") for entry in told.split("\0") if entry)
+    # A key alone stands for `true`.
+    return {key: value if newline else "true" for key, newline, value in pairs}
 
 
 def find(start: Path, environ: Mapping[str, str]) -> Repository:

@@ -10,6 +10,7 @@ from ..errors import Damaged, GitreproError, NotFound
 from ..records import ids
 from ..records.event import Event, load_event
 from ..records.run import RunRecord, load_run, run_path
+from . import rescue
 from .fold import commit_tree
 from .gitobjects import Entry, GitObjects
 from .gitrefs import read_ref
@@ -34,7 +35,7 @@ class RunTree:
     def __init__(self, repository: Repository, *, commit: str | None = None) -> None:
         self.repository = repository
         self.commit = commit or read_ref(repository.common_dir, RUNS_REF)
-        self.objects = GitObjects(repository.common_dir)
+        self.objects = GitObjects(repository.common_dir, restore=rescue.restorer(repository))
         self._tree: str | None = None
 
     @property

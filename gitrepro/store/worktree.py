@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from ..capture import cells
 from ..errors import ChildFailed
-from . import fs, git
+from . import fs, rescue
 from .fold import Identity, commit_tree
 from .gitobjects import GitObjects
-from .repository import Repository
+from .repository import Repository, settings_at
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_SNAPSHOT_BYTES: Final = 20 << 20
@@ -60,6 +60,8 @@ class WorkTree:
     untracked: tuple[str, ...]
     outputs: tuple[str, ...] = ()
     """Notebooks that differ from the commit in nothing but what their cells put out."""
+    attributes: bool = False
+    """Git has a `.gitattributes` among its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,8 @@ def look(repository: Repository, *, named: Iterable[str] = (), written: Containe
         "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignore-submodules=none"
     )
     commit, branch, changes = _parse_status(head)
-    changes += [Change(path=path, what="hidden") for path in _hidden_edits(repository)]
+    known = _known_files(repository)
+    changes += [Change(path=path, what="hidden") for path in _hidden_edits(repository, known)]
     outputs = _only_outputs(repository, commit, changes)
     changes = [change for change in changes if change.path not in outputs]
     wanted = {str(PurePosixPath(word)) for word in named}
@@ -99,7 +102,21 @@ def look(repository: Repository, *, named: Iterable[str] = (), written: Containe
     dirty = [change for change in changes if change.what != "untracked" or change.path not in harmless]
     with GitObjects(repository.common_dir) as objects:
         tree = commit_tree(objects.read(commit, "commit")) if commit else None
-    return WorkTree(commit=commit, branch=branch, tree=tree, dirty=tuple(dirty), untracked=tuple(rest), outputs=outputs)
+    return WorkTree(
+        commit=commit,
+        branch=branch,
+        tree=tree,
+        dirty=tuple(dirty),
+        untracked=tuple(rest),
+        outputs=outputs,
+        attributes=any(path.endswith(".gitattributes") for _, path in known),
+    )
+
+
+def _known_files(repository: Repository) -> list[tuple[str, str]]:
+    """The files in Git's index, each with the letter that says how it looks at it."""
+    listing = repository.git("ls-files", "-v", "-z").decode("utf-8", "surrogateescape")
+    return [(entry[0], entry[2:]) for entry in listing.split("\0") if entry]
 
 
 def _only_outputs(repository: Repository, commit: str | None, changes: Iterable[Change]) -> tuple[str, ...]:
@@ -155,10 +172,9 @@ def _meaning(codes: str, submodule: str) -> str:
     return "added" if "A" in codes else "modified"
 
 
-def _hidden_edits(repository: Repository) -> list[str]:
+def _hidden_edits(repository: Repository, known: Iterable[tuple[str, str]]) -> list[str]:
     """Edits that the user told Git not to look at: files marked assume-unchanged, or skip-worktree and still there."""
-    listing = repository.git("ls-files", "-v", "-z").decode("utf-8", "surrogateescape")
-    marked = [entry[2:] for entry in listing.split("\0") if entry and (entry[0].islower() or entry[0] == "S")]
+    marked = [path for letter, path in known if letter.islower() or letter == "S"]
     # A sparse checkout marks what it leaves out; those files are not there and differ from nothing.
     present = [path for path in marked if repository.work_tree and _plain(repository.work_tree / path)]
     if not present:
@@ -217,7 +233,7 @@ def snapshot(
 
     Modified, deleted and untracked files that Git does not ignore go in, with their modes; a file over 1 MiB, files
     beyond 20 MiB in all, and what `forbidden(path, head)` names a reason for stay out. The commit is reachable from
-    nothing until a run that names it is folded.
+    nothing until `keep_code`, or the fold of a run that names it.
     """
     with tempfile.TemporaryDirectory(prefix="gitrepro-index-") as folder:
         index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
@@ -241,7 +257,7 @@ def commit_files(
     """A commit of `tree`, durable once this returns, and reachable from nothing."""
     parents = ["-p", parent] if parent else []
     commit = durable(repository, ["commit-tree", *parents, "-m", text, tree], env=_signed(identity, now))
-    _sync_new_objects(repository, commit, parent)
+    _keep_new_objects(repository, commit, parent)
     return commit
 
 
@@ -335,13 +351,17 @@ def _signed(identity: Identity, now: float) -> dict[str, str]:
     return env
 
 
-def _sync_new_objects(repository: Repository, commit: str, base: str | None) -> None:
+def _keep_new_objects(repository: Repository, commit: str, base: str | None) -> None:
+    """Make the names of new objects durable, and copy the objects: no ref names them yet."""
     # Git syncs the files; their names are durable once their folders are.
     known = [f"^{base}"] if base else []
     listing = repository.git("rev-list", "--objects", commit, *known).decode("utf-8", "surrogateescape")
-    for folder in sorted({line[:2] for line in listing.splitlines()}):
+    names = [line[:40] for line in listing.splitlines()]
+    for folder in sorted({oid[:2] for oid in names}):
         if (repository.common_dir / "objects" / folder).is_dir():
             fs.sync_directory(repository.common_dir / "objects" / folder)
+    with GitObjects(repository.common_dir) as objects:
+        rescue.keep(repository, {oid: objects.read_any(oid) for oid in names})
 
 
 def document(state: WorkTree, taken: Snapshot | None) -> dict[str, Any]:
@@ -363,18 +383,8 @@ def document(state: WorkTree, taken: Snapshot | None) -> dict[str, Any]:
 
 def identity(repository: Repository | None, *, fallback: Identity) -> Identity:
     """Who the user is to Git; `fallback` for what Git does not know."""
-    try:
-        text = git.run(["config", "--get-regexp", r"^user\.(name|email)$"], cwd=_place(repository)).decode(
-            errors="replace"
-        )
-    except ChildFailed:
-        text = ""
-    known = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    known = repository.setting if repository else settings_at(Path.cwd()).get
     return Identity(
-        name=os.environ.get("GIT_AUTHOR_NAME") or known.get("user.name") or fallback.name,
-        email=os.environ.get("GIT_AUTHOR_EMAIL") or known.get("user.email") or fallback.email,
+        name=os.environ.get("GIT_AUTHOR_NAME") or known("user.name") or fallback.name,
+        email=os.environ.get("GIT_AUTHOR_EMAIL") or known("user.email") or fallback.email,
     )
-
-
-def _place(repository: Repository | None) -> Path:
-    return (repository.work_tree or repository.git_dir) if repository else Path.cwd()

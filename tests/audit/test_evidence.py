@@ -20,7 +20,7 @@ from gitrepro.store.runs import RunTree
 from tests.recorded_runs import ADA, NOW, commit_file, opened, record_run, try_git
 
 if TYPE_CHECKING:
-    from tests.conftest import Git
+    from tests.conftest import Cli, Git
 
 LOST = "01k3v9m2h8q4w5x6y7z8a9b0cd"
 
@@ -110,6 +110,31 @@ def test_an_ignored_module_that_was_imported_is_held_by_no_commit(repo: Path) ->
     assert evidence(repo, run).unheld == ("generated.py",)
     with pytest.raises(Refused, match=r"imported generated\.py, which its commit does not hold"):
         gate.declare(opened(repo), "result/x", [run], identity=ADA, now=NOW)
+
+
+def with_ignored(repo: Path, cli: Cli, train: str) -> str:
+    """A real run of `train`, which finds `generated.py` beside it: a module that Git ignores."""
+    commit_file(repo, ".gitignore", "generated.py\n__pycache__\n")
+    commit_file(repo, "train.py", train)
+    (repo / "generated.py").write_text("x = 1\n")
+    assert cli("record", "--seed", "1", "--", sys.executable, "train.py", cwd=repo).returncode == 0
+    with RunTree(opened(repo)) as tree:
+        return tree.run_ids()[0]
+
+
+def test_an_ignored_module_that_the_run_kept_is_a_warning_on_the_tag(repo: Path, git: Git, cli: Cli) -> None:
+    run = with_ignored(repo, cli, "import generated\n")
+    found = evidence(repo, run)
+    gate.declare(opened(repo), "result/x", [run], identity=ADA, now=NOW)
+
+    assert (found.ignored, found.unheld) == (("generated.py",), ())
+    assert "generated.py, which Git ignores" in git(repo, "tag", "-l", "--format=%(contents)", "result/x")
+
+
+def test_an_ignored_module_that_was_written_again_is_not_what_was_kept(repo: Path, cli: Cli) -> None:
+    found = evidence(repo, with_ignored(repo, cli, "import generated\nopen('generated.py', 'w').write('x = 2\\n')\n"))
+
+    assert (found.ignored, found.unheld) == ((), ("generated.py",))
 
 
 def test_a_module_without_a_digest_was_no_file_and_is_not_missed(repo: Path) -> None:

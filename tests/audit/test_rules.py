@@ -508,6 +508,18 @@ def test_an_imported_module_that_no_commit_holds_fails() -> None:
     assert "imported generated.py, which its commit does not hold" in found.why
 
 
+def test_an_imported_module_that_git_ignores_is_a_warning_that_names_it() -> None:
+    found = check("code", run(of={"ignored": ("pkg/_version.py",)}))
+
+    assert found.verdict is Verdict.WARN
+    assert "imported pkg/_version.py, which Git ignores" in found.why
+    assert "git add --force pkg/_version.py" in found.repair
+
+
+def test_a_module_that_git_ignores_hides_none_that_nothing_holds() -> None:
+    assert verdict("code", run(of={"ignored": ("pkg/_version.py",), "unheld": ("generated.py",)})) == "FAIL"
+
+
 def test_a_built_module_that_no_commit_holds_is_a_warning() -> None:
     assert verdict("code", run(of={"unheld": ("fast.cpython-311-x86_64-linux-gnu.so",)})) == "WARN"
 

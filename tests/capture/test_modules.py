@@ -91,6 +91,29 @@ def test_a_module_that_was_removed_since_is_still_told(work):
     assert json.loads(ran(work, code))["module_digests"]["lib/net.py"] == before
 
 
+MADE_UP = """
+import types
+for name, file in {"classes": "_classes.py", "ops": "net.py", "made": os.path.abspath("made.py")}.items():
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__file__ = file
+"""
+
+
+def test_files_that_made_up_modules_name_are_not_told(work):
+    (work / "net.py").write_text("not what `ops` was made of\n")
+    code = WATCH + "import os\n" + MADE_UP + "print(json.dumps(watch.document()))"
+    printed = json.loads(ran(work, code))
+
+    assert printed["local_modules"] == ["train.py"]
+    assert list(printed["module_digests"]) == ["train.py"]
+
+
+def test_a_script_that_moves_away_is_still_told(work):
+    code = "import os\nhome = os.getcwd()\nos.chdir('/')\nprint(described.local_modules(home))"
+
+    assert ran(work, code) == "['train.py']\n"
+
+
 def test_the_importer_is_as_it_was_when_the_watch_stops(work):
     code = """
     from importlib.machinery import SourceFileLoader

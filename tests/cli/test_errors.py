@@ -113,6 +113,17 @@ def test_bad_input_is_told_as_json(used, cli, args, exit_code, code):
     assert document["error"]["code"] == code
 
 
+@pytest.mark.parametrize("group", ["hooks", "index"])
+def test_a_group_without_one_of_its_commands_is_told_in_a_line(used, cli, group):
+    done = cli(group, cwd=used)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"error: `gitrepro {group}` wants one of its commands",
+        f"  do:  `gitrepro {group} --help`",
+    ]
+
+
 def test_nothing_was_recorded_by_all_that(used, cli):
     for args, _, _ in BAD:
         if args[0] == "record":

@@ -22,7 +22,8 @@ LISTED = {
 }  # fmt: skip
 SHOWN = LISTED | {
     "recorded", "ended_at", "reason", "argv", "host", "config_sources", "metrics", "cost", "env", "data", "split",
-    "checkpoints", "artifacts", "losses", "journal", "notes", "events", "parents",
+    "checkpoints", "artifacts", "losses", "journal", "notes", "events", "parents", "resumes", "lineage", "attempts",
+    "ranks", "adopted", "cells", "config_never_read", "preprocess", "watched",
 }  # fmt: skip
 
 
@@ -88,6 +89,68 @@ def test_ls_as_json_has_the_promised_keys(two_runs, cli):
 
 def test_show_as_json_has_the_promised_keys(two_runs, cli):
     assert set(json.loads(cli("show", "--json", cwd=two_runs).stdout)) == SHOWN
+
+
+THOROUGH = """
+import sys; sys.path.insert(0, "../beside")
+import gitrepro, sklearn.linear_model, shared, _version
+def scaled(x): return 2 * x
+with gitrepro.record(config={"lr": 0.1, "unused": 1}, preprocess=scaled) as run:
+    run.watch(sklearn.linear_model.Ridge(alpha=0.5))
+    run.log({"loss": run.config.lr})
+    open("out.csv", "w").write("a,b")
+    sys.exit(3)
+"""
+
+
+def test_show_tells_all_that_is_on_record(repo, cli):
+    files = {"train.py": THOROUGH, "_version.py": "", ".gitignore": "_version.py\n*.csv\n", "../beside/shared.py": ""}
+    for name, text in files.items():
+        (repo / name).parent.mkdir(exist_ok=True)
+        (repo / name).write_text(text)
+    for _ in range(2):
+        assert (
+            cli("record", "--resume", "auto", "--out", "*.csv", "--", sys.executable, "train.py", cwd=repo).returncode
+            == 3
+        )
+    page = in_terminal("show", cwd=repo)
+    shown = json.loads(cli("show", "--json", cwd=repo).stdout)
+    first, second = shown["attempts"]
+
+    assert (shown["id"], shown["resumes"], shown["lineage"]) == (second, first, first)
+    assert shown["config_never_read"] == ["unused"]
+    for row in (
+        f"attempts  {first[-8:]}  failed",
+        f"{second[-8:]}  failed",
+        "takes in  outputs *.csv",
+        "ignored   _version.py  Git ignores it; kept beside the commit",
+        "outside   ../beside/shared.py  imported from beside the work tree",
+        "unused  1  (code, never read)",
+        f"digest  {shown['preprocess']['digest']}",
+        "data    __main__.scaled  (local)",
+        "model  Ridge",
+        "a file of the program, taken in",
+    ):
+        assert row in plain(page)
+    assert max(map(len, plain(page).splitlines())) <= 80
+
+
+def test_the_events_of_a_run_are_in_its_json(two_runs, cli):
+    cli("label", "@last", "baseline", cwd=two_runs)
+    (event,) = json.loads(cli("show", "--json", cwd=two_runs).stdout)["events"]
+
+    assert (event["op"], event["value"], event["actor"]["name"]) == ("label", "baseline", "Ada Lovelace")
+
+
+def test_names_longer_than_a_terminal_and_wide_characters_fit_it(repo, cli):
+    long = "a/metric/" + "name/" * 20
+    code = f"import gitrepro\nwith gitrepro.record() as run: run.log({{{long!r}: 1.0, 'x': 2.0}})"
+    wide = "実験データ" * 20
+    cli("record", "--set", f"データ={wide}", "--note", wide, "--", sys.executable, "-c", code, cwd=repo)
+    for command in ("ls", "show"):
+        lines = plain(in_terminal(command, cwd=repo)).splitlines()
+
+        assert max(len(line) + sum(map("実験データ".count, line)) for line in lines) <= 80
 
 
 def test_a_run_under_way_is_listed_and_shown(repo, cli):

@@ -581,6 +581,29 @@ def test_nothing_is_started_until_a_result_tag_moves(guarded: Path, requires_str
     assert sorted(started("tag", "v2")) == ["git"] * 3 + ["reference-transaction"] * 2
 
 
+def test_fetching_results_starts_nothing(
+    guarded: Path, git: Git, elsewhere: Path, requires_strace: str, tmp_path: Path
+) -> None:
+    git(guarded, "remote", "add", "other", str(elsewhere))  # a quoted section beside ours
+    trace = tmp_path / "trace"
+    fetch = ["git", "fetch", "--quiet", "other", "refs/tags/*:refs/tags/*"]
+    command = [requires_strace, "-f", "-e", "trace=execve", "-o", str(trace), *fetch]
+    subprocess.run(command, cwd=guarded, check=True, capture_output=True)
+
+    assert tags_of(git, guarded) == ["result/bad"]
+    started = [line for line in trace.read_text().splitlines() if "execve(" in line and "= 0" in line]
+    assert any("/reference-transaction" in line for line in started)
+    assert [line for line in started if '/tr"' in line or '"config"' in line or "python" in line] == []
+
+
+def test_a_command_that_only_begins_like_a_fetch_is_checked(guarded: Path) -> None:
+    own = ["-c", "alias.fetched=!git tag result/x", "-c", "alias.fetchtag=tag result/x"]
+
+    assert try_git(guarded, *own, "fetched").returncode != 0
+    assert try_git(guarded, *own, "fetchtag").returncode != 0
+    assert not (guarded / ".git/refs/tags/result/x").exists()
+
+
 def test_settings_are_found_where_the_hooks_lie_elsewhere(guarded: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared hooks"
     shared.mkdir()

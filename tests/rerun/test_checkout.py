@@ -17,7 +17,7 @@ from gitrepro.records import ids
 from gitrepro.records.run import RunRecord
 from gitrepro.rerun.checkout import checkout, source_of
 from gitrepro.run import place
-from gitrepro.run.start import capture_code
+from gitrepro.run.code import capture_code
 from tests.conftest import Cli, Git
 
 Change = Callable[[Path, Git], None]

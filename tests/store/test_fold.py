@@ -148,7 +148,7 @@ def test_a_ref_that_moves_meanwhile_is_folded_onto(
     fold(found, identity=IDENTITY)
     first = git(repo, "rev-parse", RUNS_REF)
     other = git(repo, "commit-tree", "-p", first, "-m", "another program", f"{first}^{{tree}}")
-    moved = []
+    moved: list[str] = []
 
     def overtaken(common_dir: Path, ref: str, *, old: str | None, new: str) -> bool:
         if not moved:
@@ -213,6 +213,27 @@ def test_another_holder_of_our_lock_is_waited_for_and_then_named(found: Reposito
     holder.kill()
     holder.wait()
     assert fold(found, identity=IDENTITY, timeout_seconds=10).commit
+
+
+def test_who_waits_goes_on_once_another_has_committed_its_entry(found: Repository) -> None:
+    enqueue(found, event("first"))
+    hold = (
+        "import fcntl, pathlib, sys; home = pathlib.Path(sys.argv[1]); f = open(home / 'lock', 'w');"
+        "fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.readline();"
+        "[entry.unlink() for entry in (home / 'queue').iterdir()]; sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", hold, str(found.home)]
+    holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdin and holder.stdout
+    holder.stdout.readline()
+    with pytest.raises(StorageError, match="is locked"):
+        fold(found, identity=IDENTITY, timeout_seconds=0.1)
+    holder.stdin.write(b"done\n")
+    holder.stdin.flush()
+
+    assert fold(found, identity=IDENTITY, timeout_seconds=30).commit is None  # the lock is still held
+    assert holder.poll() is None
+    holder.communicate()
 
 
 def test_the_code_of_runs_outlives_a_rebase_and_a_gc(found: Repository, repo: Path, git: Git) -> None:
@@ -291,40 +312,32 @@ def test_what_a_running_gc_takes_of_a_commit_comes_back(
     """The gc looked at the refs before the commit, and prunes after it: here everything we just wrote."""
     pid = a_gc(found)
     monkeypatch.setattr(rescue, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(folding, "_read_back", lambda *_: None)
     before = set((repo / ".git" / "objects").glob("??/*"))
     enqueue(found, run_entry(found, "one", code=git(repo, "rev-parse", "HEAD")))
     fold(found, identity=IDENTITY)
     for path in set((repo / ".git" / "objects").glob("??/*")) - before:
         path.unlink()
     pid.unlink()
-    assert rescue.waiting(found)
 
+    enqueue(found, event("next"))
     fold(found, identity=IDENTITY)
 
     assert git(repo, "fsck", "--no-dangling") == ""
-    assert len(files(git, repo)) == 2
-    assert not rescue.waiting(found)
-
-
-def test_without_a_gc_nothing_is_kept_for_rescue(found: Repository) -> None:
-    enqueue(found, run_entry(found, "one"))
-    fold(found, identity=IDENTITY)
-    assert not (found.home / "rescue").exists()
+    assert len(files(git, repo)) == 3
 
 
 def test_the_pid_file_of_a_dead_gc_stands_for_none(found: Repository) -> None:
+    a_gc(found)
+    assert rescue.running_gc(found)
     dead = subprocess.Popen(["true"])
     dead.wait()
     (found.common_dir / "gc.pid").write_text(f"{dead.pid} {os.uname().nodename}")
-    enqueue(found, run_entry(found, "one"))
-    fold(found, identity=IDENTITY)
-    assert not (found.home / "rescue").exists()
+    assert rescue.running_gc(found) is None
 
 
 def test_a_damaged_rescue_file_blocks_nothing(found: Repository) -> None:
     (found.home / "rescue").mkdir(parents=True)
-    (found.home / "rescue" / "0011").write_bytes(b"garbage")
+    (found.home / "rescue" / "11-0").write_bytes(b"gRo1garbage")
     enqueue(found, run_entry(found, "one"))
     assert fold(found, identity=IDENTITY).commit
-    assert not rescue.waiting(found)
+    assert not (found.home / "rescue" / "11-0").exists()

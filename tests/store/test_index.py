@@ -17,8 +17,8 @@ import pytest
 from gitrepro.errors import Damaged, UsageError
 from gitrepro.records import ids
 from gitrepro.records.event import Standing
-from gitrepro.records.facts import Term, escaped, text
 from gitrepro.records.run import RunRecord, run_path
+from gitrepro.records.term import Term, escaped, text
 from gitrepro.store import repository as repositories
 from gitrepro.store.annotate import annotate
 from gitrepro.store.fold import Identity, Pending, enqueue, fold

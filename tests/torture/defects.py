@@ -54,6 +54,7 @@ def _cuts(mutant: str) -> Attempt:
 
 
 _DISK = powercut.needs("ext4")
+_PRUNE = crowds.HOUSEKEEPING[crowds.PRUNING]
 _GC = crowds.HOUSEKEEPING["git gc --prune=now and git pack-refs --all"]
 
 DEFECTS = (
@@ -124,6 +125,12 @@ DEFECTS = (
         found_by="8 writers beside git gc",
         attempt=_trial(crowds.crowd(8, beside=_GC), "no rescue"),
         at_most=30,
+        small=False,
+    ),
+    Defect(
+        mutant="no copies",
+        found_by="8 writers beside git repack and git prune",
+        attempt=_trial(crowds.crowd(8, beside=_PRUNE), "no copies"),
         small=False,
     ),
     Defect(mutant="stale index", found_by="recovery, then ls", attempt=_trial(kills.stale, "stale index")),

@@ -260,6 +260,11 @@ def no_rescue() -> None:
     replace(fold, "_load", _load_blindly)
 
 
+def no_copies() -> None:
+    """No copies are kept of what a ref begins to name: only a `git gc` that says so is minded."""
+    replace(rescue, "keep", lambda *_, **__: None)
+
+
 def _load_blindly(objects: Any, folder: Path, names: list[str]) -> tuple[list[fold.Pending], set[str]]:
     from gitrepro.records import yaml
 
@@ -327,6 +332,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "no lease": no_lease,
     "queue dropped first": queue_dropped_first,
     "no rescue": no_rescue,
+    "no copies": no_copies,
     "stale index": stale_index,
     "user index": user_index,
     "no sigterm": no_sigterm,

@@ -31,7 +31,7 @@ _DECIDABLE: Final[Mapping[str, Rule]] = {
 ALL: Final[Mapping[str, Rule]] = {rule: _DECIDABLE.get(rule) or absent(rule) for rule in RULES}
 """The rules in their order."""
 
-ALGORITHMS: Final[Mapping[str, int]] = {**dict.fromkeys(RULES, 1), "audit": 2, "code": 2, "config": 2, "data": 2}
+ALGORITHMS: Final[Mapping[str, int]] = {**dict.fromkeys(RULES, 1), "audit": 2, "code": 3, "config": 2, "data": 2}
 """The version of each rule; it moves when the same evidence would be judged otherwise."""
 
 __all__ = ["ALGORITHMS", "ALL", "RESULT_KINDS"]

@@ -19,6 +19,9 @@ def code(claim: Claim, evidence: Evidence, _policy: Policy) -> Check:
 
     Code that was not committed at the start passes with a WARN once `gitrepro promote` made a commit of it, judged by
     the trees and not by what the event says; at the level strict it does not.
+
+    Imported files that Git ignores pass with a WARN where the run kept them as they were: a generated `_version.py`
+    cannot well be committed.
     """
     return per_run("code", claim, evidence, lambda run: (_findings(claim, run), _facts(run)), earlier=True)
 
@@ -56,7 +59,10 @@ def _doubts(run: RunEvidence) -> list[Finding]:
     if other := [path for path in run.converted if path not in edited]:
         why = f"{listed(other)} was imported with other bytes than the commit holds: converted at checkout, or edited"
         found.append(Finding(Verdict.WARN, why, "run it in a work tree of its own: `git worktree add`"))
-    if built := [path for path in run.unheld if not _is_source(path)]:
+    if ignored := [path for path in run.ignored if _is_source(path)]:
+        why = f"it imported {listed(ignored)}, which Git ignores: kept beside its commit, and not in it"
+        found.append(Finding(Verdict.WARN, why, f"`git add --force {ignored[0]}`, unless it is generated"))
+    if built := [path for path in (*run.unheld, *run.ignored) if not _is_source(path)]:
         why = f"{listed(built)} was imported, and is built from what no record names"
         found.append(Finding(Verdict.WARN, why, "commit its source, and how it is built"))
     return found

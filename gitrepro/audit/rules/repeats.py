@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from ...policy import REPEATS, Policy
 from ...records.result import Check, Verdict
-from ...records.seedset import effective_seed, seed_set_key
+from ...records.seeds import effective_seed
+from ...records.seedset import seed_set_key
 from ..evidence import Claim, Evidence, RunEvidence
 from .finding import check, counted, seeds_of, values_of
 

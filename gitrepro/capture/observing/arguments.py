@@ -106,5 +106,7 @@ def _counts(config: ConfigWatch, seen: _Parsing, nearest: Any, beyond: bool) -> 
     if config.is_own(nearest.f_code.co_filename):
         return True
     module = str(nearest.f_globals.get("__name__", ""))
+    if module == "__main__":  # of `python -m torch.distributed.run`
+        module = str(getattr(nearest.f_globals.get("__spec__"), "name", ""))
     theirs = any(module == name or module.startswith(name + ".") for name in _NOT_THE_PROGRAMS)
     return seen.of_the_program and beyond and not theirs

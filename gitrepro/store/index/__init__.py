@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from ...errors import Damaged
-from ...records.facts import Term
+from ...records.term import Term
 from ..repository import Repository
 from . import place as places
 from . import schema
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPTS", "NEWEST_FIRST", "Index", "index_path", "rebuild"]
 
 NEWEST_FIRST: Final = "started_at DESC, id DESC"
+_OF_LINEAGE: Final = "removed = 0 AND (lineage = ? OR id = ?)"
 
 
 @final
@@ -113,13 +114,23 @@ class Index:
 
     def attempts(self, lineage: str) -> int:
         """How many attempts are on record of a lineage, which is called by the id of the first."""
-        return self.count(where="removed = 0 AND (lineage = ? OR id = ?)", values=(lineage, lineage))
+        return self.count(where=_OF_LINEAGE, values=(lineage, lineage))
+
+    def lineage(self, lineage: str) -> Iterator[dict[str, Any]]:
+        """These attempts as `ls --json` shows them, the first one first."""
+        return self.listings(where=_OF_LINEAGE, values=(lineage, lineage), order="started_at, id")
 
     def sets(self, *, where: str, values: Sequence[Any] = (), limit: int | None) -> list[str]:
         """The seed sets that these runs are of, the one with the newest run first."""
         query = f"""SELECT set_key FROM runs WHERE {where} GROUP BY set_key
             ORDER BY max(started_at) DESC, max(id) DESC LIMIT ?"""
         return [row[0] for row in self._rows(query, (*values, -1 if limit is None else limit))]
+
+    def members(self, key: str, *, where: str, values: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+        """Those of these runs that are of one seed set, newest first."""
+        # All that may stand in them is named, so that the index by set serves, whatever `where` is.
+        known = "removed IN (0, 1) AND superseded IN (0, 1) AND set_key = ?"
+        return self.listings(where=f"{known} AND ({where})", values=[key, *values])
 
     def count_sets(self, *, where: str, values: Sequence[Any] = ()) -> int:
         return int(next(self._rows(f"SELECT count(DISTINCT set_key) FROM runs WHERE {where}", values))[0])
@@ -138,8 +149,10 @@ class Index:
             removed: those that were removed, and no others.
         """
         condition, values = query.sql(self._expression) if query else ("1", [])
-        standing = f"removed = {int(removed)}{' AND superseded = 0' if folded else ''}"
-        return f"{standing} AND {condition}", values
+        # Where there is more to ask, a plus keeps SQLite from going by an index in which nearly all runs are.
+        plus = "" if condition == "1" else "+"
+        standing = f"{plus}removed = {int(removed)}{f' AND {plus}superseded = 0' if folded else ''}"
+        return f"{condition} AND {standing}", values
 
     def order(self, term: Term, *, descending: bool) -> str:
         """An `order` by a term; what is missing comes last, and of equals the newest first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -116,6 +115,8 @@ def _explained(error: Exception, known: dict[str, str]) -> Exception:
 
 
 def _no_column(name: str, known: dict[str, str]) -> UsageError:
+    import difflib  # only a slip needs it
+
     near = difflib.get_close_matches(name, known, n=3)
     near += [each for each in known if each.rpartition(".")[2] == name or each == f"config.{name}"][:2]
     shown = ", ".join(_name(each) for each in dict.fromkeys(near)) or "names with dots and slashes need double quotes"

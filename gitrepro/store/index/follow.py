@@ -46,7 +46,7 @@ def follow(db: sqlite3.Connection, repository: Repository, *, on_progress: Progr
     if not _begin(db):
         return
     try:
-        _catch_up(db, repository, on_progress or _quiet)
+        _catch_up_whole(db, repository, on_progress or _quiet)
     except BaseException:
         db.execute("ROLLBACK")
         raise
@@ -70,6 +70,28 @@ def _begin(db: sqlite3.Connection) -> bool:
                 return False
             if time.monotonic() > deadline:
                 raise
+
+
+def _catch_up_whole(db: sqlite3.Connection, repository: Repository, on_progress: Progress) -> None:
+    """Catch up; where something is missing that can be brought back, do so and take another look."""
+    try:
+        _catch_up(db, repository, on_progress)
+    except NotFound:
+        if not _brought_back(repository):
+            raise
+        _catch_up(db, repository, on_progress)
+        return
+    if _doubtful(db) and _brought_back(repository):
+        _catch_up(db, repository, on_progress)
+
+
+def _brought_back(repository: Repository) -> bool:
+    from .. import rescue
+
+    try:
+        return rescue.bring_back(repository) > 0
+    except GitreproError:
+        return False  # who may only read is told what is missing, and what mends it
 
 
 def _catch_up(db: sqlite3.Connection, repository: Repository, on_progress: Progress) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from ...query.sql import NAN
 from ...records.event import Standing
-from ...records.facts import Facts, Scalar, facts, text
+from ...records.facts import Facts, facts
 from ...records.listing import listing
 from ...records.run import RunRecord
+from ...records.term import Scalar, text
 from . import schema
 
 _BATCH: Final = 500

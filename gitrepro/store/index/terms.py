@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from ...records.facts import Term
+from ...records.term import Term
 from . import schema
 
 ATTEMPTS: Final = Term("attempts", "")

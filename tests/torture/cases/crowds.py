@@ -17,9 +17,10 @@ from ..world import Place, World
 
 RUNS_EACH = 5
 Beside = tuple[tuple[str, ...], ...]
+PRUNING = "git repack -ad and git prune"
 HOUSEKEEPING: dict[str, Beside] = {
     "git gc --prune=now and git pack-refs --all": (("gc", "--prune=now", "--quiet"), ("pack-refs", "--all")),
-    "git repack -ad and git prune": (("repack", "-a", "-d", "-q"), ("prune", "--expire=now")),
+    PRUNING: (("repack", "-a", "-d", "-q"), ("prune", "--expire=now")),
     "git maintenance": (("maintenance", "run", "--task=gc"), ("maintenance", "run", "--task=loose-objects")),
 }
 
@@ -124,6 +125,13 @@ def control_rescue(world: World, rng: random.Random) -> list[str]:
     return []
 
 
+def control_copies(world: World, rng: random.Random) -> list[str]:
+    for _ in range(10):
+        if problems := crowd(8, beside=HOUSEKEEPING[PRUNING])(world, 0, rng, mutant="no copies").problems:
+            return problems
+    return []
+
+
 def control_many(world: World, rng: random.Random) -> list[str]:
     return many(8, 200, 1)(world, 0, rng, mutant="buffered").problems
 
@@ -167,7 +175,7 @@ CASES = (
             full=_fixed(40),
             ci=1,
             trial=crowd(8, beside=beside),
-            control=control_rescue,
+            control=control_copies if said == PRUNING else control_rescue,
         )
         for said, beside in HOUSEKEEPING.items()
     ),
