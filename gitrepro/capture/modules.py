@@ -79,16 +79,12 @@ class OwnCode:
         self._known: dict[str, str] = {}
 
     def inside(self, file: str) -> str:
-        """The path of `file` from the top of the work tree, or nothing when it is not the program's own."""
-        place = self._place(file)
+        """The path of `file` from the top of the work tree, or nothing when it is not in it or not the program's own."""
+        place = self.place(file)
         return "" if place.startswith("..") else place
 
-    def outside(self, file: str) -> str:
-        """The same for a file that lies beside the work tree and in no installation: it begins with `..`."""
-        place = self._place(file)
-        return place if place.startswith("..") else ""
-
-    def _place(self, file: str) -> str:
+    def place(self, file: str) -> str:
+        """The path of a file of the program's own from the top of the work tree; beside it, that begins with `..`."""
         place = self._known.get(file)
         if place is None:
             # Most modules are installed ones, and to follow the links in each of their paths takes its time.
@@ -136,7 +132,7 @@ class ModuleWatch:
 
     def note(self, file: str) -> None:
         """Digest a file, unless it is not the program's own or known already."""
-        place = self.own.inside(file) or self.own.outside(file)
+        place = self.own.place(file)
         if place and place not in self._blobs and len(self._blobs) < _FILES_AT_MOST:
             blob = blob_name(file)
             if blob is not None:
@@ -144,10 +140,10 @@ class ModuleWatch:
 
     def document(self) -> dict[str, Any]:
         """What the record says: `local_modules`, their digests, and those of files from beside the work tree."""
-        imported = list(_imported())
-        for file in imported:
+        ours = {file for file in _imported() if self.own.place(file)}
+        for file in ours:
             self.note(file)
-        modules = sorted({self.own.inside(file) for file in imported} - {""})
+        modules = sorted({self.own.inside(file) for file in ours} - {""})
         blobs = sorted(self._blobs.items())
         said = {
             "module_digests": {path: blob for path, blob in blobs if not path.startswith("..")},

@@ -80,11 +80,11 @@ def temporary_name(path: str | Path) -> str:
     return os.path.join(folder, f".tmp-{name[:80]}-{os.getpid()}-{os.urandom(6).hex()}")
 
 
-def write_file(path: str | Path, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+def write_file(path: str | Path, data: bytes, *, mode: int = 0o644, sync: bool = True, sync_name: bool = True) -> None:
     """Write a whole file under a temporary name, sync it, and rename it into place.
 
-    A reader sees the old file or the new one. With `sync` the bytes and the name survive a power cut once this
-    returns.
+    A reader sees the old file or the new one. With `sync` the bytes survive a power cut once this returns, and with
+    `sync_name` the name does too; who writes several files syncs their folder once.
     """
     temporary = temporary_name(path)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -99,7 +99,7 @@ def write_file(path: str | Path, data: bytes, *, mode: int = 0o644, sync: bool =
     except BaseException:
         remove_quietly(temporary)
         raise
-    if sync:
+    if sync and sync_name:
         sync_directory(os.path.dirname(path) or ".")
 
 

@@ -50,7 +50,8 @@ def create(home: Path, run_id: str, files: Mapping[str, bytes], *, boot_id: str)
     try:
         lease = Lease(making, boot_id=boot_id)
         for name, data in files.items():
-            fs.write_file(making / name, data)
+            fs.write_file(making / name, data, sync_name=False)
+        fs.sync_directory(making)
         os.rename(making, live / run_id)
         lease.moved(live / run_id)
         fs.sync_directory(live)

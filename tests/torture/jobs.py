@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -38,8 +39,12 @@ def opened(path: str) -> int:
 
 
 def print_to(fd: int, line: str) -> None:
-    """By `writev`: the sweeps break `write`."""
-    os.writev(fd, [line.encode() + b"\n"])
+    """By `writev`: the sweeps break `write`. What a limit on files keeps from being said is not acknowledged."""
+    try:
+        os.writev(fd, [line.encode() + b"\n"])
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
 
 
 def hear_warnings(path: str) -> None:

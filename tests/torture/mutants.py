@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gitrepro.run import process, recorder, recording
+from gitrepro.run import handle, process, recording
 from gitrepro.store import fold, fs, gitobjects, gitrefs, journal, live, repository, rescue, worktree
 from gitrepro.store.lease import Life
 
@@ -227,7 +227,7 @@ def no_compare() -> None:
         return True
 
     replace(fold, "move_ref", move)
-    replace(fold, "fs", Like(fs, locked=lambda *_, **__: nullcontext()))
+    replace(fold, "fs", Like(fs, locked=lambda *_, **__: nullcontext(True)))
     replace(fold, "_read_back", lambda *_: None)
 
 
@@ -292,7 +292,7 @@ def user_index() -> None:
 
 def no_sigterm() -> None:
     """SIGTERM ends the program as it does without us."""
-    replace(recorder, "preemptable", lambda: None)
+    replace(handle, "preemptable", lambda *_, **__: None)
 
 
 def wall_clock() -> None:

@@ -129,7 +129,7 @@ class ConfigWatch:
         return dict(clean)
 
     def is_own(self, file: str) -> bool:
-        return bool(self.own.inside(file) or self.own.outside(file))
+        return bool(self.own.place(file))
 
     def caller(self, frame: FrameType | None, skip: tuple[str, ...]) -> tuple[FrameType | None, bool]:
         """The nearest frame outside of `skip` and of this folder, and whether any beyond is the program's own."""

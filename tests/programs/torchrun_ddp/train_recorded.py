@@ -12,8 +12,10 @@ import gitrepro
 
 def main() -> None:
     how, rank_to_end = sys.argv[1:] if len(sys.argv) > 1 else ("well", "-1")
-    dist.init_process_group("gloo")
-    rank = dist.get_rank()
+    rank, world_size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+    # A meeting place of its own for each start: in torchrun's, the addresses of a start that failed may still stand.
+    place = os.path.abspath(f".meeting-{os.environ['TORCHELASTIC_RESTART_COUNT']}")
+    dist.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=world_size)
     with gitrepro.record(config={"lr": 0.1}, seed=rank) as run:
         print(f"id {run.id}", flush=True)
         for step in range(3):
