@@ -79,7 +79,7 @@ class OwnCode:
         self._known: dict[str, str] = {}
 
     def inside(self, file: str) -> str:
-        """The path of `file` from the top of the work tree, or nothing when it is not in it or not the program's own."""
+        """The path of `file` from the top of the work tree; nothing when it is outside, or not the program's own."""
         place = self.place(file)
         return "" if place.startswith("..") else place
 

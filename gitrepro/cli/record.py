@@ -149,4 +149,7 @@ def _farewell(outcome: Outcome) -> None:
     if record is not None:
         facts = [f"{name} {number(value)}" for name, value in list(record.summary.items())[:4]]
         _say(", ".join([f"{record.status.replace('_', ' ')} after {duration(record.duration_seconds)}", *facts]))
+        if record.losses:
+            count = len(record.losses)
+            _say(f"{count} {'thing was' if count == 1 else 'things were'} not kept; `gitrepro show` names them")
         _say(f"see it with `gitrepro show {record.short_id}`")

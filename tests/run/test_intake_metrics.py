@@ -13,11 +13,12 @@ from gitrepro.capture.written import Delimited
 from gitrepro.run.intake.follow import PIECE_BYTES, FollowedDocument, FollowedTable, Fresh, Tail, follow
 
 
-def record(cli, repo: Path, code: str, *patterns: str, exit_code: int = 0) -> None:
+def record(cli, repo: Path, code: str, *patterns: str, exit_code: int = 0) -> str:
     (repo / "train.py").write_text(code)
     options = [word for pattern in patterns for word in ("--metrics", pattern)]
     done = cli("record", "--seed", "1", "--no-tensorboard", *options, "--", sys.executable, "train.py", cwd=repo)
     assert done.returncode == exit_code, done.stderr
+    return str(done.stderr)
 
 
 def counts(document: dict) -> dict[str, int]:
@@ -93,11 +94,12 @@ def test_several_files_are_told_apart_by_their_names(cli, repo, shown):
 
 
 def test_a_pattern_that_nothing_answers_to_is_on_record_and_the_run_finished(cli, repo, shown):
-    record(cli, repo, "pass", "never.csv")
+    said = record(cli, repo, "pass", "never.csv")
 
     found = shown()
     assert told(found) == {"metrics in never.csv": "nothing was written there"}
     assert found["status"] == "finished"
+    assert "1 thing was not kept" in said
 
 
 def test_what_is_damaged_or_foreign_is_named_and_ends_nothing(cli, repo, shown):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,7 @@ def main() -> None:
     how, rank_to_end = sys.argv[1:] if len(sys.argv) > 1 else ("well", "-1")
     rank, world_size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
     # A meeting place of its own for each start: in torchrun's, the addresses of a start that failed may still stand.
-    place = os.path.abspath(f".meeting-{os.environ['TORCHELASTIC_RESTART_COUNT']}")
+    place = Path(f".meeting-{os.environ['TORCHELASTIC_RESTART_COUNT']}").absolute()
     dist.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=world_size)
     with gitrepro.record(config={"lr": 0.1}, seed=rank) as run:
         print(f"id {run.id}", flush=True)
