@@ -29,11 +29,12 @@ _ORDINARY = "[^" + _SPECIAL.pattern[1:]
 _ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|([\"\\bfnrt]))")
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONG = {escape[1]: character for character, escape in _SHORT.items()}
-# Possessive throughout: a line is read once, whatever is in it. Groups: spaces, dashes, key, plain string, other value.
+# Groups: spaces, dashes, key, plain string, other value. No part can end in two places and the last one takes whatever
+# is left, so a line is read once. Not written with possessive quantifiers: Python has them wrong up to 3.11.4.
 _LINE = re.compile(
-    r"( *+)((?:- )*+)"
-    r'(?:([A-Za-z_][A-Za-z0-9_./-]{0,999}+|"[^"\\]*+(?:\\.[^"\\]*+)*+"):(?: (?=.)|$))?+'
-    rf'(?:"({_ORDINARY}*+)"|(.+))?'
+    r"( *)((?:- )*)"
+    r'(?:([A-Za-z_][A-Za-z0-9_./-]{0,999}|"[^"\\]*(?:\\.[^"\\]*)*"):(?: (?=.)|$))?'
+    rf'(?:"({_ORDINARY}*)"|(.+))?'
 )
 _INTEGER = re.compile("0|-?[1-9][0-9]{0,4299}")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?")
