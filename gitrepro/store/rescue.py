@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from .repository import Repository
 KEPT_MINUTES: Final = 15
 PATIENCE_SECONDS: Final = 3.0
 _MAGIC: Final = b"gRo1"
+_OID: Final = re.compile("[0-9a-f]{40}")
 _HEAD_BYTES: Final = len(_MAGIC) + 20 + 4
 
 
@@ -88,6 +90,8 @@ def restorer(repository: Repository) -> Restore:
 
 
 def _find(repository: Repository, oid: str) -> tuple[str, bytes] | None:
+    if not _OID.fullmatch(oid):
+        return None  # from a damaged record: nothing was kept under it
     wanted = _MAGIC + bytes.fromhex(oid)
     for path in _files(repository):
         data = _bytes(path)

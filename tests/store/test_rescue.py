@@ -327,3 +327,10 @@ def test_a_real_prune_beside_eight_writers_costs_nothing(found: Repository, repo
     assert [writer.returncode for writer in writers] == [0] * 8
     assert git(repo, "fsck", "--no-dangling") == ""
     assert len(git(repo, "ls-tree", "-r", "--name-only", RUNS_REF).splitlines()) == 81
+
+
+@pytest.mark.parametrize("name", ["", "x" * 40, "../../config", "ab" * 19 + "g0"])
+def test_nothing_was_kept_under_the_name_of_no_object(found: Repository, name: str) -> None:
+    note(found, "one")
+
+    assert rescue.restorer(found)(name) is None
