@@ -95,7 +95,7 @@ def _dulwich_without_sync() -> None:
 def sync_after_rename() -> None:
     """Objects and records get their names first and are synced after."""
 
-    def write_file(path: str | Path, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+    def write_file(path: str | Path, data: bytes, *, mode: int = 0o644, **_: bool) -> None:
         temporary = fs.temporary_name(path)
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         fs.write_all(fd, data)
