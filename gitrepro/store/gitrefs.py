@@ -6,13 +6,11 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Final
 
 from ..errors import Damaged, StorageError
 from . import fs
 
 _OID = re.compile(r"[0-9a-f]{40}")
-_NONE: Final = "0" * 40
 
 
 def read_ref(common_dir: Path, ref: str) -> str | None:
@@ -61,25 +59,47 @@ def move_ref(common_dir: Path, ref: str, *, old: str | None, new: str) -> bool:
     Raises:
         StorageError: the disk refuses.
     """
-    from dulwich.file import FileLocked
-    from dulwich.refs import DiskRefsContainer
-
-    refs = DiskRefsContainer(str(common_dir))
     with fs.explained(f"cannot move {ref} in {common_dir}"):
         fs.make_directories((common_dir / ref).parent)
         for patience_seconds in (1.0, 0.2, 0.2):
             try:
-                # dulwich reads an `old` of None as "whatever it is now".
-                moved = refs.set_if_equals(ref.encode(), (old or _NONE).encode(), new.encode())  # type: ignore[arg-type]
+                moved = _swap(common_dir, ref, old, new)
                 fs.sync_directory((common_dir / ref).parent)
                 return moved
-            except FileLocked:
+            except FileExistsError:
                 _clear_stale_lock(common_dir / (ref + ".lock"), patience_seconds)
     raise StorageError(
         f"{ref} is locked",
         why=f"{common_dir / ref}.lock comes back",
         do="end the Git command that holds it, then try again",
     )
+
+
+def _swap(common_dir: Path, ref: str, old: str | None, new: str) -> bool:
+    """Git's own way: make `<ref>.lock`, look again, write and sync it, and rename it into place.
+
+    Raises:
+        FileExistsError: another one holds the lock.
+    """
+    lock = f"{common_dir / ref}.lock"
+    fd = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    ours = True
+    try:
+        try:
+            unmoved = read_ref(common_dir, ref) == old
+            if unmoved:
+                fs.write_all(fd, new.encode("ascii") + b"\n")
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        if unmoved:
+            os.replace(lock, common_dir / ref)
+            ours = False
+        return unmoved
+    finally:
+        # A lock that is there after the rename is somebody else's.
+        if ours:
+            fs.remove_quietly(lock)
 
 
 def _clear_stale_lock(lock: Path, patience_seconds: float) -> None:
