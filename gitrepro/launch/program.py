@@ -38,6 +38,7 @@ class Program:
         self._recording = recording
         self._signals: list[int] = []
         self._pending: list[int] = []
+        self._forked = False
         self._child: subprocess.Popen[bytes] | None = None
         self._streams: list[Stream] = []
         self.usage: dict[str, Any] = {}
@@ -66,7 +67,7 @@ class Program:
         except OSError as error:
             raise self._unstartable(error) from error
         for number in self._pending:
-            self._pass_on(number)
+            self._send(number)
         return self._wait()
 
     def _unstartable(self, error: OSError) -> UsageError:
@@ -110,17 +111,20 @@ class Program:
         if number == signal.SIGTERM and self._recording and not self._recording.ended:
             # What follows may be a SIGKILL, for us too.
             self._recording.event("signal", number=number)
+        if self._sent_by_the_terminal_too(number):
+            return
         if self._child is None:
             self._pending.append(number)
         else:
-            self._pass_on(number)
+            self._send(number)
 
-    def _pass_on(self, number: int) -> None:
+    def _sent_by_the_terminal_too(self, number: int) -> bool:
         # A terminal sends Ctrl-C to the whole foreground group; sent again, it would be a second one.
-        if self._child is None or (number == signal.SIGINT and _in_foreground()):
-            return
+        return number == signal.SIGINT and self._forked and _in_foreground()
+
+    def _send(self, number: int) -> None:
         # Not `send_signal`: it would collect a child that has just ended, and what it cost with it.
-        if self._child.returncode is None:
+        if self._child and self._child.returncode is None:
             os.kill(self._child.pid, number)
 
     def _resized(self, _number: int, _frame: FrameType | None) -> None:
@@ -135,6 +139,7 @@ class Program:
         if not _same_file(1, 2):
             error_end, error = connect(2, folder and folder / self._log(ERRORS))
             self._streams.append(error)
+        self._forked = True
         try:
             self._child = subprocess.Popen(self._order.argv, env=self._environment(), stdout=out_end, stderr=error_end)
         finally:

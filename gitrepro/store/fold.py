@@ -114,10 +114,13 @@ def fold(
     waiting = {*queued(repository)}
     if not waiting:
         return Folded(commit=None)
+
+    def still_there() -> bool:
+        # An entry is gone once its commit was read back.
+        return not waiting.isdisjoint(queued(repository))
+
     lock = repository.home / "lock"
-    # An entry is gone once its commit was read back.
-    still = lambda: not waiting.isdisjoint(queued(repository))  # noqa: E731
-    with fs.locked(lock, timeout_seconds=timeout_seconds, needed=still) as ours, _objects(repository) as objects:
+    with fs.locked(lock, timeout_seconds=timeout_seconds, needed=still_there) as ours, _objects(repository) as objects:
         if not ours:
             return Folded(commit=None)
         with fs.explained(f"cannot commit all that is queued in {repository.home}"):

@@ -195,12 +195,6 @@ def _blobs(repository: Repository, paths: Sequence[str]) -> list[str]:
     return found
 
 
-def paths_of(repository: Repository, commit: str) -> list[str]:
-    """The files that an overlay holds. Raises as `GitObjects.read` does."""
-    with GitObjects(repository.common_dir) as objects:
-        return [path for path, _ in _walk(objects, commit_tree(objects.read(commit, "commit")), "")]
-
-
 def lay(repository: Repository, commit: str, folder: Path) -> list[str]:
     """Write the files of an overlay into `folder`, over what lies there. No link is followed, no odd name taken.
 

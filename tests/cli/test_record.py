@@ -245,7 +245,8 @@ def in_terminal(command: list[str], cwd: Path, *, columns: int = 80, keys: bytes
             except OSError:
                 break
             seen += data
-            if keys and b"ready" in seen:
+            # The whole line: a run may be called ready-something.
+            if keys and b"ready\r\n" in seen:
                 os.write(master, keys)
                 keys = b""
     _, status = os.waitpid(child, 0)

@@ -118,6 +118,10 @@ def test_branches_commits_and_stashes_pass(guarded: Path, git: Git) -> None:
     git(guarded, "branch", "result/x")
     git(guarded, "commit", "--quiet", "--allow-empty", "--message=more")
 
+    assert git(guarded, "log", "-1", "--format=%s") == "more"
+    assert git(guarded, "rev-parse", "result/x") == git(guarded, "rev-parse", "HEAD~1")
+    assert git(guarded, "stash", "list") != ""
+
 
 # -- refused
 

@@ -190,8 +190,10 @@ def test_a_reader_that_is_open_all_the_while_reads_on(found: Repository, git: Gi
             put_runs(found, 3)
             pack(found, clock=at_time(moment), grace_seconds=0)
         newer = [line.split()[0] for line in git(found.git_dir, "rev-list", "--objects", RUNS_REF).split("\n")]
-        for oid in newer:
-            objects.read_any(oid)
+        kinds = {objects.read_any(oid)[0] for oid in newer}
+
+    assert len(newer) > len(oids)
+    assert kinds == {"commit", "tree", "blob"}
 
 
 CUTS = [
