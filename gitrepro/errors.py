@@ -84,6 +84,18 @@ class QueryError(UsageError):
     code = "query"
 
 
+class Unsafe(UsageError):
+    """A file or a path that is not taken, or not laid out, because it could do harm."""
+
+    code = "unsafe"
+
+
+class Conflict(UsageError):
+    """What lies there has changes of yours, and would be lost."""
+
+    code = "conflict"
+
+
 class NotFound(GitreproError, LookupError):
     """There is no run, blob, tag or result of that name."""
 
@@ -101,6 +113,12 @@ class BlobMissing(NotFound):
     """A record names this blob and the store does not have it."""
 
     code = "blob-missing"
+
+
+class NotAvailable(NotFound):
+    """The bytes of this are on record and not here: their source is gone, or was never on this machine."""
+
+    code = "not-available"
 
 
 class Refused(GitreproError):
@@ -128,6 +146,12 @@ class StorageError(GitreproError, OSError):
 
     exit_code = 4
     code = "storage"
+
+
+class SourceChanged(StorageError):
+    """A file was written to while it was read: what was read is no state it ever had."""
+
+    code = "source-changed"
 
 
 class RemoteError(GitreproError):

@@ -1,0 +1,296 @@
+"""A batch: many blobs written under temporary names, made durable together, and only then named."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, final
+
+from .. import fs
+from . import copying, names, packfile
+from .packfile import SMALL_BYTES, TARGET_BYTES, Entry, PackWriter
+
+if TYPE_CHECKING:
+    from .blobs import BlobStore
+
+_FEW: Final = 4
+"""So many files are synced one by one; for more, the whole file system is cheaper."""
+
+
+@final
+class Batch:
+    """Blobs on their way into a store. Made by `BlobStore.batch`; any number of threads may put.
+
+    The order is: bytes, sync, names, sync of the folders, recipes of what has a name now, the index.
+    """
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._lock = threading.RLock()
+        self._folder = Path(fs.temporary_name(store.root / "incoming" / "batch"))
+        self._made = False
+        self._pack: PackWriter | None = None
+        self._packs: list[tuple[str, str, list[Entry]]] = []
+        self._loose: list[tuple[str, bytes]] = []
+        self._recipes: list[tuple[str, bytes]] = []
+        self._ours: dict[bytes, int] = {}
+        self._fresh: set[str] = set()
+        self._count = 0
+        self.new_bytes = 0
+        """How many bytes were not in the store before."""
+
+    def __contains__(self, digest: str) -> bool:
+        return self._there(names.raw(digest), None)
+
+    def put(self, data: bytes | bytearray | memoryview) -> str:
+        """Take a blob; its name. Small ones share a pack."""
+        sums = copying.hasher()
+        sums.update(data)
+        name: bytes = sums.digest()
+        return self.put_named(name, data)
+
+    def put_named(self, name: bytes, data: bytes | bytearray | memoryview) -> str:
+        """Take a blob whose BLAKE3 the caller has just computed: `name`, 32 bytes."""
+        if not self._there(name, len(data)):
+            if len(data) < SMALL_BYTES:
+                self._pack_up(name, data)
+            else:
+                self._write(name, data)
+        return names.PREFIX + name.hex()
+
+    def put_anew(self, name: bytes, data: bytes) -> None:
+        """Take a small blob, whether it lies in another pack already or not: packs are written anew so."""
+        with self._lock:
+            known = name in self._ours
+        if not known:
+            self._pack_up(name, data)
+
+    def put_file(self, path: str | os.PathLike[str], *, dir_fd: int | None = None) -> tuple[str, int]:
+        """Take a plain file of the user's; its name, and its size in bytes.
+
+        Raises:
+            Unsafe: it is no plain file.
+            SourceChanged: it is written to all the while.
+        """
+        fd = copying.open_source(path, dir_fd=dir_fd)
+        try:
+            return self.put_open(fd, named=os.fspath(path))
+        finally:
+            os.close(fd)
+
+    def put_open(self, fd: int, *, named: str = "the file") -> tuple[str, int]:
+        """Take all of a file that is open for reading. Raises as `put_file` does."""
+        size_bytes = os.fstat(fd).st_size
+        if size_bytes < SMALL_BYTES:
+            data = copying.read_small(fd, named=named)
+            return self.put(data), len(data)
+        temporary, target = self._temporary(os.O_RDWR)
+        try:
+            copied = copying.take(fd, target, named=named)
+            os.fchmod(target, 0o444)
+        finally:
+            os.close(target)
+        self._took(copied.hash, copied.size_bytes, temporary)
+        return names.PREFIX + copied.hash.hex(), copied.size_bytes
+
+    def put_recipe(self, whole: str, recipe: bytes) -> None:
+        """Say of which blobs, all of them here or in this batch, the file `whole` is made.
+
+        Args:
+            whole: the name of the file's bytes.
+            recipe: the bytes of `records.recipe.Recipe.dump`.
+        """
+        name = names.raw(whole)
+        if self._there(name, None):
+            return
+        temporary, fd = self._temporary(os.O_WRONLY)
+        try:
+            fs.write_all(fd, recipe)
+            os.fchmod(fd, 0o444)
+        finally:
+            os.close(fd)
+        with self._lock:
+            self._recipes.append((temporary, name))
+            self._ours[name] = -1
+
+    # -- what is there already
+
+    def _there(self, name: bytes, size_bytes: int | None) -> bool:
+        with self._lock:
+            known = self._ours.get(name)
+        if known is not None and (size_bytes is None or known in (size_bytes, -1)):
+            return True
+        return self._store.hit(name, size_bytes, freshened=self._fresh)
+
+    # -- temporaries
+
+    def _path(self) -> str:
+        with self._lock:
+            if not self._made:
+                fs.make_directories(self._folder)
+                self._made = True
+            self._count += 1
+            return str(self._folder / str(self._count))
+
+    def _temporary(self, flags: int) -> tuple[str, int]:
+        path = self._path()
+        return path, os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def _write(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
+        temporary, fd = self._temporary(os.O_WRONLY)
+        try:
+            fs.write_all(fd, data)  # type: ignore[arg-type]  # any buffer will do
+            os.fchmod(fd, 0o444)
+        finally:
+            os.close(fd)
+        self._took(name, len(data), temporary)
+
+    def _took(self, name: bytes, size_bytes: int, temporary: str) -> None:
+        if self._there(name, size_bytes):
+            os.unlink(temporary)
+            return
+        with self._lock:
+            self._loose.append((temporary, name))
+            self._ours[name] = size_bytes
+            self.new_bytes += size_bytes
+
+    def _pack_up(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
+        with self._lock:
+            if name in self._ours:
+                return
+            if self._pack is None:
+                self._pack = PackWriter(self._path())
+            self._ours[name] = len(data)
+            self._pack.add(name, bytes(data) if isinstance(data, memoryview) else data)
+            self.new_bytes += len(data)
+            if self._pack.size_bytes >= TARGET_BYTES:
+                self._close_pack()
+
+    def _close_pack(self) -> None:
+        pack, self._pack = self._pack, None
+        if pack is not None and len(pack):
+            name, entries = pack.close()
+            self._packs.append((pack.path, name, entries))
+        elif pack is not None:
+            pack.abandon()
+
+    # -- the end
+
+    def publish(self) -> None:
+        """Make all of it durable and give it its names. Whoever calls it puts nothing meanwhile."""
+        self._close_pack()
+        files = [*(path for path, _, _ in self._packs), *(path for path, _ in (*self._loose, *self._recipes))]
+        if files:
+            self._sync(files)
+            self._name_blobs()
+            self._name_recipes()
+            if self._packs:
+                self._store.index.add((name, entries) for _, name, entries in self._packs)
+        self.discard()
+
+    def discard(self) -> None:
+        """Leave nothing behind of what has no name."""
+        if self._pack is not None:
+            self._pack.abandon()
+            self._pack = None
+        for each in (self._packs, self._loose, self._recipes):
+            each.clear()
+        self._ours.clear()
+        if self._made:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._made = False
+
+    def _sync(self, files: list[str]) -> None:
+        if len(files) > _FEW:
+            copying.sync_file_system(self._folder)
+        else:
+            for path in files:
+                fs.sync_file(path)
+
+    def _name_blobs(self) -> None:
+        touched: dict[str, None] = {}
+        for temporary, name, _ in self._packs:
+            self._name(temporary, self._store.root / "packs" / f"{name}{packfile.SUFFIX}", touched)
+        for temporary, hashed in self._loose:
+            self._name(temporary, self._store.loose_path(hashed), touched)
+        self._sync_folders(touched)
+
+    def _name_recipes(self) -> None:
+        touched: dict[str, None] = {}
+        for temporary, hashed in self._recipes:
+            self._name(temporary, self._store.recipe_path(hashed), touched)
+        self._sync_folders(touched)
+
+    def _name(self, temporary: str, target: Path, touched: dict[str, None]) -> None:
+        folder = str(target.parent)
+        if folder not in touched and not os.path.isdir(folder):
+            # Its own name is synced with the folder above.
+            for new in _missing_folders(target.parent):
+                os.makedirs(new, exist_ok=True)
+                touched[str(new.parent)] = None
+        touched[folder] = None
+        give_name(temporary, target)
+
+    def _sync_folders(self, touched: Iterable[str]) -> None:
+        folders = list(touched)
+        if len(folders) > _FEW:
+            copying.sync_file_system(self._folder)
+        else:
+            for folder in folders:
+                fs.sync_directory(folder)
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    found = []
+    while not folder.is_dir():
+        found.append(folder)
+        folder = folder.parent
+    return found[::-1]
+
+
+def give_name(temporary: str, target: Path, *, link: Callable[[str, Path], None] = os.link) -> None:
+    """Give a durable file its name. One that is there already, maybe being read, is not replaced but by its equal."""
+    try:
+        link(temporary, target)
+    except FileExistsError:
+        if not _stands_for(target, temporary):
+            # Not ours to freshen, or not of this size: what we have just hashed takes its place.
+            os.replace(temporary, target)
+            return
+    except PermissionError:
+        # A file system without hard links; renaming is atomic there too, and the content is the same.
+        os.replace(temporary, target)
+        return
+    except OSError as error:
+        if error.errno not in (errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        os.replace(temporary, target)
+        return
+    fs.remove_quietly(temporary)
+
+
+def _stands_for(target: Path, temporary: str) -> bool:
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return False
+    same = stat.S_ISREG(found.st_mode) and found.st_size == os.stat(temporary).st_size
+    return same and freshen(target)
+
+
+def freshen(path: Path | str) -> bool:
+    """Say that a file is wanted now, so that no collection takes it; whether that could be said."""
+    import time
+
+    now = time.time_ns()
+    try:
+        # By number: the clock of the kernel ticks, and two moments of one tick could not be told apart.
+        os.utime(path, ns=(now, now), follow_symlinks=False)
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True

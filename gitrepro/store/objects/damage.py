@@ -1,0 +1,72 @@
+"""Wrong bytes in the store: set aside where people find them, never deleted and never shown as data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import Damaged
+from .. import fs
+from . import names, packfile
+from .index import Place
+from .names import digest_of
+from .packfile import Entry
+
+if TYPE_CHECKING:
+    from .blobs import BlobStore
+
+
+def set_aside(root: Path, path: Path, name: bytes) -> Damaged:
+    """Move a file with wrong bytes to `quarantine/`; the error that says so."""
+    place = root / "quarantine"
+    fs.make_directories(place)
+    kept = place / f"{name.hex()}-{os.urandom(4).hex()}"
+    try:
+        os.replace(path, kept)
+    except FileNotFoundError:
+        return _error(name, f"somebody else has set it aside in {place}")
+    return _error(name, f"the wrong bytes are kept as {kept}")
+
+
+def of_pack(store: BlobStore, digest: str, place: Place) -> Damaged:
+    """Set a pack aside in which a blob has wrong bytes; its sound ones are kept in a pack of their own."""
+    path = store.pack_path(place.pack)
+    name = bytes.fromhex(digest[3:])
+    try:
+        entries = packfile.entries(path)
+    except FileNotFoundError:
+        return _error(name, f"the pack {path} is gone meanwhile")
+    except Damaged:
+        entries = []
+    if entries and Entry(name, place.offset, place.size_bytes) not in entries:
+        store.index.forget()
+        what = f"the index of {store.root} pointed at other bytes"
+        return Damaged(what, why="it was changed on disk", do="run the command again: the index is made again")
+    if _salvage(store, path, entries) == len(entries) > 0:
+        what = f"blob {digest[:15]} was read with other bytes than its name says, and now it is right"
+        return Damaged(what, why="the disk or the memory is failing", do="look at the system log")
+    error = set_aside(store.root, path, name)
+    store.index.refresh()
+    return error
+
+
+def _salvage(store: BlobStore, path: Path, entries: list[Entry]) -> int:
+    """Put the sound blobs of a pack into another one; how many there are."""
+    sound = 0
+    with store.batch() as batch, open(path, "rb") as reader:
+        for entry in entries:
+            reader.seek(entry.offset)
+            data = reader.read(entry.size_bytes)
+            if digest_of([data]) == names.PREFIX + entry.hash.hex():
+                batch.put_anew(entry.hash, data)
+                sound += 1
+    return sound
+
+
+def _error(name: bytes, where: str) -> Damaged:
+    return Damaged(
+        f"blob b3:{name.hex()[:12]} has other bytes than its name says",
+        why="it was changed on disk, or the disk is failing",
+        do=f"put it again or pull it; {where}",
+    )
