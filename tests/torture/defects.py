@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .case import Trial, needs_strace
 from .cases import belongings as users
-from .cases import calls, crowds, damage, disks, ends, hostile, kills, order, powercut, workers
+from .cases import calls, crowds, damage, disks, ends, hostile, kills, order, powercut, stores, workers
 from .mutants import MUTANTS
 from .world import FOLD, LIFE, World
 
@@ -112,6 +112,13 @@ DEFECTS = (
         attempt=_control(calls.control_strict),
         needs=needs_strace,
     ),
+    Defect(
+        mutant="written in place",
+        found_by="kill -9 at a system call",
+        attempt=_control(stores.in_place),
+        needs=needs_strace,
+    ),
+    Defect(mutant="one temporary name", found_by="8 writers of blobs", attempt=_control(stores.control_crowd)),
     Defect(mutant="no checksums", found_by="flipped bits", attempt=_control(damage.control_checksums)),
     Defect(mutant="no magic", found_by="tails of zeros", attempt=_control(damage.control_magic)),
     Defect(mutant="no compare", found_by="8 writers", attempt=_trial(crowds.crowd(8), "no compare")),

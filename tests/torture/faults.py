@@ -15,7 +15,7 @@ from .nursery import Nursery
 
 MUTATING = (
     "openat,write,pwrite64,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,"
-    "fsync,fdatasync,ftruncate,chmod,fchmod,fchmodat,utimensat"
+    "fsync,fdatasync,syncfs,ftruncate,chmod,fchmod,fchmodat,utimensat"
 )
 _CALL = re.compile(r"^(\d+)\s+(\w+)\((.*)")
 _CREATES = re.compile(r"O_CREAT|O_WRONLY|O_RDWR")

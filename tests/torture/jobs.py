@@ -17,9 +17,10 @@ from typing import Any
 import gitrepro
 from gitrepro.errors import GitreproError
 from gitrepro.run import commit, place
-from gitrepro.store import annotate, fold, fs, live, repository
+from gitrepro.store import annotate, fold, fs, live, recipes, repository
 from gitrepro.store.fold import Identity
 from gitrepro.store.index import Index
+from gitrepro.store.objects import BlobStore, batch
 
 from . import harm
 from .mutants import plant, replace
@@ -159,6 +160,24 @@ def recover(result: str, *, mutant: str = "") -> None:
     say(result, json.dumps(document))
 
 
+def stock(acks: str, *, mutant: str = "") -> None:
+    """Put small blobs for several packs, some large ones and a checkpoint in pieces; say the names that are kept."""
+    plant(mutant)
+    replace(batch, "TARGET_BYTES", 64 << 10)
+    kept = BlobStore(repository.find(Path.cwd(), os.environ).home / "store")
+    for part in range(2):
+        try:
+            with kept.batch() as names:
+                said = [names.put(b"%d " % number * (50 + number)) for number in range(part * 200, part * 200 + 200)]
+                said += [names.put(bytes([part, number]) * (150 << 10)) for number in range(2)]
+                pieces = [b"header", *(bytes([number]) * (300 << 10) for number in range(part, part + 5))]
+                said.append(recipes.put_parts(names, pieces)[0])
+        except GitreproError as error:
+            print(error, file=sys.stderr)
+            sys.exit(error.exit_code)
+        say(acks, " ".join(["kept", *said]))
+
+
 def listing(result: str) -> None:
     """What `gitrepro ls --json` shows."""
     with Index(repository.find(Path.cwd(), os.environ)) as index:
@@ -209,6 +228,7 @@ JOBS: dict[str, Callable[..., None]] = {
     "many": many,
     "preempted": preempted,
     "recover": recover,
+    "stock": stock,
     "listing": listing,
     "recover for ever": recover_for_ever,
     "queue": queue,
@@ -232,6 +252,9 @@ def preload() -> None:
     import gitrepro.cli.tag
     import gitrepro.run.found
     import gitrepro.run.recorder
+    import gitrepro.store.objects.index
+    import gitrepro.store.objects.output
+    import gitrepro.store.objects.recipes
 
     assert blake3 and dulwich and pyarrow and gitrepro.cli and fs
     sys.stdout.flush()

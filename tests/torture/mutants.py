@@ -272,6 +272,26 @@ def _load_blindly(objects: Any, folder: Path, names: list[str]) -> tuple[list[fo
     return [fold.Pending(**{k: v for k, v in each.items() if k != "format"}) for each in documents], set()
 
 
+def written_in_place() -> None:
+    """Blobs are written under their own names."""
+    from gitrepro.store.objects import batch
+
+    def write(self: batch.Batch, name: bytes, data: Any) -> None:
+        path = self._store.loose_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb", buffering=0) as file:
+            for at in range(0, len(data), 1 << 16):
+                file.write(data[at : at + (1 << 16)])
+
+    replace(batch.Batch, "_write", write)
+    replace(batch.Batch, "_pack_up", write)
+
+
+def one_temporary_name() -> None:
+    """All writers use one temporary name."""
+    replace(fs, "temporary_name", lambda path: f"{path}.tmp")
+
+
 def stale_index() -> None:
     """The index is read as it was built, whatever the ref names by now."""
     follow = import_module("gitrepro.store.index.follow")
@@ -333,6 +353,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "queue dropped first": queue_dropped_first,
     "no rescue": no_rescue,
     "no copies": no_copies,
+    "written in place": written_in_place,
+    "one temporary name": one_temporary_name,
     "stale index": stale_index,
     "user index": user_index,
     "no sigterm": no_sigterm,

@@ -73,6 +73,7 @@ class Scenario:
 
 LIFE, DIRTY, RECOVER, LS = "start, log, finish, commit", "the same, dirty tree", "recover", "ls"
 FOLD, TAG, LABEL, NOTE = "fold", "tag", "label", "note"
+STOCK = "blobs put in a batch: files, packs, a recipe"
 TAG_NAME, WORD = "result/kept", "kept"
 _LOGGING = {"warned": "{warned}"}
 SCENARIOS = {
@@ -83,6 +84,7 @@ SCENARIOS = {
     FOLD: Scenario(template="queued", job="fold"),
     TAG: Scenario(template="recorded", job="command", args=("tag", TAG_NAME, "@last")),
     LABEL: Scenario(template="recorded", job="command", args=("label", "@last", WORD)),
+    STOCK: Scenario(template="clean", job="stock", args=("{acks}",)),
     NOTE: Scenario(template="recorded", job="command", args=("note", "@last", WORD)),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import belongings, calls, crowds, damage, disks, ends, hostile, kills, order, powercut, workers
+from . import belongings, calls, crowds, damage, disks, ends, hostile, kills, order, powercut, stores, workers
 
 CASES = (
     *order.CASES,
@@ -11,6 +11,7 @@ CASES = (
     *damage.CASES,
     *disks.CASES,
     *ends.CASES,
+    *stores.CASES,
     *workers.CASES,
     *crowds.CASES,
     *belongings.CASES,

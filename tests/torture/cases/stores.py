@@ -1,0 +1,166 @@
+"""The content store under fault: blobs on their way in, files of the user taken, a collection that deletes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import oracle, stores
+from ..case import Case, Trial, needs_strace, scene
+from ..faults import Point, strike
+from ..world import SCENARIOS, STOCK, Place, World
+
+KILLS = 200
+ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS")
+WRITERS = 8
+
+
+def home(place: Place) -> Path:
+    return place.repo / ".git" / "gitrepro" / "store"
+
+
+def promised(place: Place) -> list[str]:
+    """The blobs that a program said it had put."""
+    text = place.acks.read_text() if place.acks.exists() else ""
+    return [word for line in text[: text.rfind("\n") + 1].splitlines() for word in line.split()[1:]]
+
+
+def kill(scenario: str) -> Callable[[World, int, random.Random], Trial]:
+    def trial(world: World, number: int, rng: random.Random) -> Trial:
+        found = world.points(scenario)
+        if number < len(found):
+            return struck(world, scenario, found[number], "signal=SIGKILL")
+        return at_random(world, scenario, rng)
+
+    return trial
+
+
+def struck(world: World, scenario: str, point: Point, fault: str, *, mutant: str = "", once: bool = True) -> Trial:
+    """Strike at one call, judge, do the same again without a fault, judge again."""
+    assert world.strace
+    with scene(world, SCENARIOS[scenario].template) as place:
+        before = oracle.belongings(place.repo)
+        pid = world.begin(place, scenario, mutant=mutant)
+        inject = f"{point.call}:{fault}:when={point.number}{'' if once else '+'}"
+        hit = strike(world.nursery, pid, strace=world.strace, log=place.root / "trace", inject=inject)
+        trial = Trial(problems=settled(world, scenario, place))
+        if "Traceback" in place.said:
+            trial.problems.append(f"a traceback: {place.said[-400:]}")
+        trial.problems += oracle.differences(before, oracle.belongings(place.repo))
+        trial.problems = [f"{point.call} {point.number} ({point.place}): {problem}" for problem in trial.problems]
+        trial.facts["faults that came to pass"] = int(hit.hit)
+        trial.facts["blobs promised"] = len(promised(place))
+        return trial
+
+
+def at_random(world: World, scenario: str, rng: random.Random, *, mutant: str = "") -> Trial:
+    """Kill at a moment, not at a call: within writes too."""
+    with scene(world, SCENARIOS[scenario].template) as place:
+        pid = world.begin(place, scenario, mutant=mutant)
+        while _state(pid) not in "Tt":
+            time.sleep(0.001)
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(rng.uniform(0.0, 0.12))
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        world.nursery.wait(pid)
+        trial = Trial(problems=settled(world, scenario, place))
+        trial.facts["kills at a moment"] = 1
+        return trial
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def settled(world: World, scenario: str, place: Place) -> list[str]:
+    problems = stores.judge(home(place), promised(place))
+    program = SCENARIOS[scenario]
+    args = [arg.format(acks=place.acks) for arg in program.args]
+    if world.run(place, program.job, *args, **program.options) != 0:
+        return [*problems, f"given again it fails: {place.said[-400:]}"]
+    again = stores.judge(home(place), promised(place))
+    return problems + [f"given again: {problem}" for problem in again]
+
+
+def error(scenario: str) -> Callable[[World, int, random.Random], Trial]:
+    def trial(world: World, number: int, _rng: random.Random) -> Trial:
+        variant, at = divmod(number, len(world.points(scenario)))
+        name, once = ERRORS[variant // 2], variant % 2 == 0
+        return struck(world, scenario, world.points(scenario)[at], f"error={name}", once=once)
+
+    return trial
+
+
+def crowd(world: World, _number: int, _rng: random.Random, *, mutant: str = "") -> Trial:
+    """Many writers of the same blobs at once."""
+    with scene(world, "clean") as place:
+        pids = [world.start(place, "stock", str(place.root / f"acks-{n}"), mutant=mutant) for n in range(WRITERS)]
+        codes = [world.nursery.wait(pid) for pid in pids]
+        said = [word for n in range(WRITERS) for word in (place.root / f"acks-{n}").read_text().split() if ":" in word]
+        trial = Trial(problems=stores.judge(home(place), said, strays=0))
+        if codes != [0] * WRITERS:
+            trial.problems.append(f"writers ended with {codes}: {place.said[-300:]}")
+        trial.facts["writers"] = WRITERS
+        return trial
+
+
+# -- controls
+
+
+def control(mutant: str) -> Callable[[World, random.Random], list[str]]:
+    def found(world: World, rng: random.Random) -> list[str]:
+        writes = [point for point in world.points(STOCK) if point.call == "write" and "store" in point.place]
+        rng.shuffle(writes)
+        for point in writes:
+            if problems := struck(world, STOCK, point, "signal=SIGKILL", mutant=mutant).problems:
+                return problems
+        return []
+
+    return found
+
+
+in_place = control("written in place")
+
+
+def control_crowd(world: World, rng: random.Random) -> list[str]:
+    for number in range(5):
+        if problems := crowd(world, number, rng, mutant="one temporary name").problems:
+            return problems
+    return []
+
+
+CASES = (
+    Case(
+        name=f"kill -9 at every call, and at random, of: {STOCK}",
+        promise="a name has its whole bytes or is not there; given again, all is there",
+        full=lambda world: max(KILLS, len(world.points(STOCK))),
+        ci=10,
+        trial=kill(STOCK),
+        control=in_place,
+        needs=needs_strace,
+    ),
+    Case(
+        name=f"{', '.join(ERRORS)}, once and from then on, at every call of: {STOCK}",
+        promise="a refusal is said, leaves no wrong name, and a later retry succeeds",
+        full=lambda world: len(world.points(STOCK)) * len(ERRORS) * 2,
+        ci=10,
+        trial=error(STOCK),
+        control=in_place,
+        needs=needs_strace,
+    ),
+    Case(
+        name=f"{WRITERS} writers of the same blobs at once",
+        promise="any number of writers; each blob once, and right",
+        full=lambda _: 40,
+        ci=2,
+        trial=crowd,
+        control=control_crowd,
+    ),
+)
