@@ -103,7 +103,8 @@ def crowd(world: World, _number: int, _rng: random.Random, *, mutant: str = "") 
     with scene(world, "clean") as place:
         pids = [world.start(place, "stock", str(place.root / f"acks-{n}"), mutant=mutant) for n in range(WRITERS)]
         codes = [world.nursery.wait(pid) for pid in pids]
-        said = [word for n in range(WRITERS) for word in (place.root / f"acks-{n}").read_text().split() if ":" in word]
+        acks = [path.read_text() for path in place.root.glob("acks-*")]
+        said = [word for text in acks for word in text.split() if word.startswith("b3:")]
         trial = Trial(problems=stores.judge(home(place), said, strays=0))
         if codes != [0] * WRITERS:
             trial.problems.append(f"writers ended with {codes}: {place.said[-300:]}")
