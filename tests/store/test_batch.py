@@ -365,4 +365,4 @@ def small_disk(tmp_path: Path) -> object:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", place], capture_output=True).returncode:
         pytest.skip("a file system of its own needs root")
     yield place
-    subprocess.run(["umount", place], check=True)
+    subprocess.run(["umount", "--lazy", place], check=True)
