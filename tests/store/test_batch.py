@@ -307,6 +307,23 @@ def test_every_damage_to_a_packs_table_is_seen(store: BlobStore) -> None:
         entries(pack)
 
 
+def test_a_pack_that_cannot_be_read_is_mended_by_putting_again(store: BlobStore) -> None:
+    held = fill(store, 4)
+    [pack] = packs(store)
+    pack.chmod(0o644)
+    pack.write_bytes(b"?" + pack.read_bytes()[1:])
+    (store.root / "index.sqlite").unlink()
+
+    again = BlobStore(store.root)
+    with pytest.raises(BlobMissing):
+        again.get(next(iter(held)))
+    assert list(again.index.trouble) == [pack.name[:64]]
+    assert fill(again, 4) == held
+    for reader in (again, BlobStore(store.root)):
+        assert {digest: reader.get(digest) for digest in held} == held
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+
+
 def test_a_pack_under_a_foreign_name_is_not_believed(store: BlobStore) -> None:
     held = fill(store, 4)
     [pack] = packs(store)

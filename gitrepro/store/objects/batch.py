@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from .. import fs
-from . import copying, names, packfile
+from . import copying, damage, names
 from .packfile import SMALL_BYTES, TARGET_BYTES, Entry, PackWriter
 
 if TYPE_CHECKING:
@@ -215,7 +215,9 @@ class Batch:
     def _name_blobs(self) -> None:
         touched: dict[str, None] = {}
         for temporary, name, _ in self._packs:
-            self._name(temporary, self._store.root / "packs" / f"{name}{packfile.SUFFIX}", touched)
+            target = self._store.pack_path(name)
+            damage.make_way(self._store.root, target, bytes.fromhex(name))
+            self._name(temporary, target, touched)
         for temporary, hashed in self._loose:
             self._name(temporary, self._store.loose_path(hashed), touched)
         self._sync_folders(touched)

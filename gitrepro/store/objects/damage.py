@@ -29,6 +29,16 @@ def set_aside(root: Path, path: Path, name: bytes) -> Damaged:
     return _error(name, f"the wrong bytes are kept as {kept}")
 
 
+def make_way(root: Path, pack: Path, name: bytes) -> None:
+    """Set a pack aside that cannot be read, so that it does not stand in for the sound one of its name."""
+    try:
+        packfile.entries(pack)
+    except FileNotFoundError:
+        return
+    except Damaged:
+        set_aside(root, pack, name)
+
+
 def of_pack(store: BlobStore, digest: str, place: Place) -> Damaged:
     """Set a pack aside in which a blob has wrong bytes; its sound ones are kept in a pack of their own."""
     path = store.pack_path(place.pack)

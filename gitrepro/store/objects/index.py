@@ -73,6 +73,7 @@ class PackIndex:
         def insert(db: sqlite3.Connection) -> None:
             with db:
                 for name, entries in told:
+                    self.trouble.pop(name, None)
                     _insert(db, name, entries)
 
         self._with(insert)
@@ -113,7 +114,8 @@ class PackIndex:
         return found
 
     def _refresh(self, db: sqlite3.Connection) -> bool:
-        there = self.names()
+        # A pack that cannot be read is looked at once by each process: it may have been mended.
+        there = self.names() - self.trouble.keys()
         known = {row[0] for row in db.execute("SELECT name FROM packs")}
         if there == known:
             return False
@@ -124,7 +126,9 @@ class PackIndex:
                 db.execute("DELETE FROM packs")
                 known = set()
             for name in sorted(there - known):
-                _insert(db, name, self.entries(name))
+                entries = self.entries(name)
+                if name not in self.trouble:
+                    _insert(db, name, entries)
         return True
 
     # -- the table
