@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .. import oracle, stores
 from ..case import Case, Trial, needs_strace, scene
 from ..faults import Point, strike
-from ..world import SCENARIOS, STOCK, Place, World
+from ..world import SCENARIOS, STOCK, Place, World, make_repository
+from .disks import needs_mount
 
 KILLS = 200
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS")
@@ -112,6 +116,50 @@ def crowd(world: World, _number: int, _rng: random.Random, *, mutant: str = "") 
         return trial
 
 
+def full(world: World, _number: int, rng: random.Random, *, mutant: str = "") -> Trial:
+    """Blobs are put on an ext4 of 40 MiB that has less room than they need; later there is room."""
+    with small_ext4(world) as place:
+        ballast = place.root / "disk" / "ballast"
+        free_bytes = rng.randrange(1 << 12, 3 << 20)
+        room = os.statvfs(place.root / "disk")
+        fill = max(0, room.f_bavail * room.f_frsize - free_bytes)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, fill)
+        code = world.run(place, "stock", str(place.acks), mutant=mutant)
+        trial = Trial(problems=stores.judge(home(place), promised(place), strays=0))
+        if code not in (0, 4) or "Traceback" in place.said:
+            trial.problems.append(f"it ended with {code}: {place.said[-300:]}")
+        ballast.unlink()
+        trial.problems += settled(world, STOCK, place)
+        trial.facts["puts that found no room"] = int(code == 4)
+        return trial
+
+
+@contextmanager
+def small_ext4(world: World) -> Iterator[Place]:
+    place = world.bare_place()
+    disk, image = place.root / "disk", place.root / "image"
+    disk.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.truncate(40 << 20)
+    for argv in (["mkfs.ext4", "-q", "-F", str(image)], ["mount", "-o", "loop", str(image), str(disk)]):
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    try:
+        make_repository(disk / "repo")
+        (place.root / "repo").symlink_to("disk/repo")
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+        world.drop(place)
+
+
+def needs_ext4(world: World) -> str:
+    if missing := needs_mount(world):
+        return missing
+    loop = subprocess.run(["losetup", "--find"], capture_output=True).returncode
+    return "" if shutil.which("mkfs.ext4") and loop == 0 else "no loop device, or no mkfs.ext4"
+
+
 # -- controls
 
 
@@ -128,6 +176,13 @@ def control(mutant: str) -> Callable[[World, random.Random], list[str]]:
 
 
 in_place = control("written in place")
+
+
+def control_full(world: World, rng: random.Random) -> list[str]:
+    for number in range(10):
+        if problems := full(world, number, rng, mutant="written in place").problems:
+            return problems
+    return []
 
 
 def control_crowd(world: World, rng: random.Random) -> list[str]:
@@ -163,5 +218,14 @@ CASES = (
         ci=2,
         trial=crowd,
         control=control_crowd,
+    ),
+    Case(
+        name="blobs put on an ext4 of 40 MiB that fills up",
+        promise="a refusal is said, leaves no wrong name, and a later retry succeeds",
+        full=lambda _: 40,
+        ci=2,
+        trial=full,
+        control=control_full,
+        needs=needs_ext4,
     ),
 )
