@@ -51,13 +51,14 @@ ONLY = {
 ABOVE_STORE = {"rerun", "report", "demo", "ui", "integrations", "run", "audit", "checks", "data", "checkpoints"}
 HOMES: dict[str, set[str]] = {
     "PIL": {"checks", "data"},
-    "blake3": {"store"},
+    "blake3": {"store", "records"},
     "click": {"cli"},
     "dulwich": {"store"},
     "numpy": ABOVE_STORE | {"training", "capture", "analysis", "records"},
     "pandas": {"records"},
     "psutil": {"capture", "run", "launch"},
     "pyarrow": {"records", "data", "analysis", "store"},
+    "safetensors": {"checkpoints"},
     "scipy": {"analysis"},
     "sklearn": {"checks", "data", "demo"},
     "starlette": {"ui"},

@@ -18,6 +18,7 @@ from .packfile import SMALL_BYTES, TARGET_BYTES, Entry, PackWriter
 if TYPE_CHECKING:
     from .blobs import BlobStore
 
+_RECIPE: Final = -1
 _FEW: Final = 4
 """So many files are synced one by one; for more, the whole file system is cheaper."""
 
@@ -52,15 +53,18 @@ class Batch:
         sums = copying.hasher()
         sums.update(data)
         name: bytes = sums.digest()
-        return self.put_named(name, data)
+        if not self._there(name, len(data)):
+            self._take(name, data)
+        return names.PREFIX + name.hex()
 
     def put_named(self, name: bytes, data: bytes | bytearray | memoryview) -> str:
-        """Take a blob whose BLAKE3 the caller has just computed: `name`, 32 bytes."""
-        if not self._there(name, len(data)):
-            if len(data) < SMALL_BYTES:
-                self._pack_up(name, data)
-            else:
-                self._write(name, data)
+        """Take a piece of a file that is kept by a recipe; it becomes a blob of its own, and never a recipe.
+
+        Args:
+            name: the BLAKE3 of `data`, 32 bytes, that the caller has just computed.
+        """
+        if not self._there(name, len(data), plain=True):
+            self._take(name, data)
         return names.PREFIX + name.hex()
 
     def put_anew(self, name: bytes, data: bytes) -> None:
@@ -116,16 +120,16 @@ class Batch:
             os.close(fd)
         with self._lock:
             self._recipes.append((temporary, name))
-            self._ours[name] = -1
+            self._ours[name] = _RECIPE
 
     # -- what is there already
 
-    def _there(self, name: bytes, size_bytes: int | None) -> bool:
+    def _there(self, name: bytes, size_bytes: int | None, *, plain: bool = False) -> bool:
         with self._lock:
             known = self._ours.get(name)
-        if known is not None and (size_bytes is None or known in (size_bytes, -1)):
+        if known is not None and (size_bytes is None or known == size_bytes or (known == _RECIPE and not plain)):
             return True
-        return self._store.hit(name, size_bytes, freshened=self._fresh)
+        return self._store.hit(name, size_bytes, freshened=self._fresh, plain=plain)
 
     # -- temporaries
 
@@ -140,6 +144,12 @@ class Batch:
     def _temporary(self, flags: int) -> tuple[str, int]:
         path = self._path()
         return path, os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def _take(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
+        if len(data) < SMALL_BYTES:
+            self._pack_up(name, data)
+        else:
+            self._write(name, data)
 
     def _write(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
         temporary, fd = self._temporary(os.O_WRONLY)
@@ -161,7 +171,7 @@ class Batch:
 
     def _pack_up(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
         with self._lock:
-            if name in self._ours:
+            if self._ours.get(name, _RECIPE) != _RECIPE:
                 return
             if self._pack is None:
                 self._pack = PackWriter(self._path())

@@ -77,20 +77,21 @@ class BlobStore:
                 if names.HEX.fullmatch(found := path.parent.name + path.name):
                     yield names.PREFIX + found
 
-    def hit(self, name: bytes, size_bytes: int | None, *, freshened: set[str]) -> bool:
+    def hit(self, name: bytes, size_bytes: int | None, *, freshened: set[str], plain: bool = False) -> bool:
         """Whether a blob is here already, so that it need not be written; then no collection takes it from now on.
 
         Args:
             name: the 32 bytes of its hash.
             size_bytes: of the blob; a file of another size is damage, and is set aside. None where nobody knows.
             freshened: packs that the caller has made young already; it is added to.
+            plain: a recipe does not count: a piece of a file is never in pieces itself.
         """
         if self._has(name, size_bytes) and freshen(self.loose_path(name)):
             return True
         place = self.index.find(name)
         if place is not None and size_bytes in (None, place.size_bytes) and self._freshened_pack(place, freshened):
             return True
-        return self._freshened_recipe(name)
+        return not plain and self._freshened_recipe(name)
 
     def _freshened_pack(self, place: Place, freshened: set[str]) -> bool:
         if place.pack not in freshened:

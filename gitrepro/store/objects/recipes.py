@@ -37,10 +37,17 @@ def freshen_segments(store: BlobStore, path: Path) -> bool:
     """Whether all pieces are here, and none of them will be collected now."""
     try:
         recipe = load(path)
-    except (Damaged, FileNotFoundError):
+    except FileNotFoundError:
+        return False
+    except Damaged:
+        # It makes way for the sound one that is to be put.
+        damage.set_aside(store.root, path, bytes.fromhex(path.parent.name + path.name))
         return False
     packs: set[str] = set()
-    return all(store.hit(names.raw(segment.digest), segment.size_bytes, freshened=packs) for segment in recipe.segments)
+    return all(
+        store.hit(names.raw(segment.digest), segment.size_bytes, freshened=packs, plain=True)
+        for segment in recipe.segments
+    )
 
 
 def damage_of(store: BlobStore, path: Path, digest: str) -> Damaged:
