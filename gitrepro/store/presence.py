@@ -1,0 +1,111 @@
+"""Which of many blobs are here, and where: asked for all at once, since one question each costs more than a stat."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, final
+
+from .objects.batch import freshen
+from .objects.blobs import BlobStore
+
+_ASKED_AT_ONCE: Final = 900
+_NAME_BYTES: Final = 32
+
+
+Place = tuple[str, int, int]
+"""Where a blob lies: in which pack (64 hex digits), at what offset, and its bytes."""
+
+
+class Holders(NamedTuple):
+    """What must be there for a number of blobs to be there: packs, and blobs that lie elsewhere; 32 bytes each."""
+
+    packs: bytes
+    loose: bytes
+
+
+@final
+class Presence:
+    """What one writer knows of a store. A blob that was found is not collected while the writer is at work."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._fresh: set[str] = set()
+        store.index.refresh()
+
+    def renew(self) -> None:
+        """Forget what was made young: some time has passed."""
+        self._fresh.clear()
+
+    def absent(self, names: Iterable[bytes]) -> set[bytes]:
+        """Those of these hashes whose blobs are not in the store."""
+        left = set(names)
+        places = self.places(left)
+        gone = {pack for pack in {pack for pack, _, _ in places.values()} if not self._freshened(pack)}
+        left.difference_update(name for name, (pack, _, _) in places.items() if pack not in gone)
+        return {name for name in left if not self._elsewhere(name)}
+
+    def holders(self, names: Sequence[bytes]) -> Holders:
+        """Where blobs lie that are all here."""
+        wanted = set(names)
+        count, packs = _packs_of(self._store, wanted)
+        loose = wanted.difference(self.places(wanted)) if count < len(wanted) else set[bytes]()
+        return Holders(b"".join(map(bytes.fromhex, sorted(packs))), b"".join(sorted(loose)))
+
+    def still(self, packs: bytes, loose: bytes) -> bool:
+        """Whether these holders are all there, as `holders` told of them."""
+        names = (loose[at : at + _NAME_BYTES] for at in range(0, len(loose), _NAME_BYTES))
+        found = (packs[at : at + _NAME_BYTES].hex() for at in range(0, len(packs), _NAME_BYTES))
+        return all(map(self._freshened, found)) and all(map(self._elsewhere, names))
+
+    def places(self, names: Iterable[bytes]) -> dict[bytes, Place]:
+        """The places of those that lie in packs."""
+        return places(self._store, names)
+
+    def _freshened(self, pack: str) -> bool:
+        if pack not in self._fresh:
+            if not freshen(self._store.pack_path(pack)):
+                return False
+            self._fresh.add(pack)
+        return True
+
+    def _elsewhere(self, name: bytes) -> bool:
+        text = name.hex()
+        tail = f"{text[:2]}/{text[2:]}"
+        # Two cheap questions before a dear one: when data is added for the first time, none of it is here.
+        root = self._store.root
+        if not (os.access(f"{root}/objects/{tail}", os.F_OK) or os.access(f"{root}/recipes/{tail}", os.F_OK)):
+            return False
+        return self._store.hit(name, None, freshened=self._fresh)
+
+
+def places(store: BlobStore, names: Iterable[bytes]) -> dict[bytes, Place]:
+    """Where blobs lie in packs, as far as the index knows; those that it does not know are left out."""
+    wanted = list(names)
+    found: dict[bytes, Place] = {}
+    for at in range(0, len(wanted), _ASKED_AT_ONCE):
+        part = wanted[at : at + _ASKED_AT_ONCE]
+        found.update(store.index._with(lambda db: _places(db, part)))  # noqa: B023 - called at once
+    return found
+
+
+def _packs_of(store: BlobStore, names: Iterable[bytes]) -> tuple[int, set[str]]:
+    """How many of these blobs lie in packs, and in which."""
+    wanted, count, packs = list(names), 0, set[str]()
+    for at in range(0, len(wanted), _ASKED_AT_ONCE):
+        part = wanted[at : at + _ASKED_AT_ONCE]
+        query = f"""SELECT name, n FROM
+            (SELECT pack, count(*) AS n FROM blobs WHERE hash IN ({",".join("?" * len(part))}) GROUP BY pack)
+            JOIN packs ON packs.id = pack"""
+        for name, n in store.index._with(lambda db: db.execute(query, part).fetchall()):  # noqa: B023 - called at once
+            count += n
+            packs.add(name)
+    return count, packs
+
+
+def _places(db: sqlite3.Connection, names: list[bytes]) -> dict[bytes, Place]:
+    marks = ",".join("?" * len(names))
+    rows = db.execute(f"SELECT hash, pack, offset, size FROM blobs WHERE hash IN ({marks})", names).fetchall()
+    packs = dict(db.execute("SELECT id, name FROM packs")) if rows else {}
+    return {name: (packs[pack], offset, size) for name, pack, offset, size in rows}
