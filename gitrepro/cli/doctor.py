@@ -11,11 +11,12 @@ import click
 
 from .. import hooks as hook_files
 from ..errors import GitreproError
-from ..store import git
+from ..store import filesystem, git
 from ..store.gitrefs import read_ref
 from ..store.index import Index
 from ..store.lease import Life
 from ..store.live import live_runs
+from ..store.place import check_writers, is_shared, store_of
 from ..store.repository import CODE_REF, RUNS_REF, Repository
 from ..store.runs import RunTree
 from . import here
@@ -99,6 +100,17 @@ def _space(found: Repository) -> Iterator[Finding]:
     )
 
 
+def _store(found: Repository) -> Iterator[Finding]:
+    place = store_of(found).root
+    looked = filesystem.look(place, probe=place.is_dir())
+    for remark in filesystem.remarks(looked):
+        yield Finding(what="store", verdict="WARN", detail=remark.what, do=remark.do)
+    if is_shared(found):
+        check_writers(place)
+    copies = "files are cloned" if looked.clones else "files are copied"
+    yield Finding(what="store", verdict="PASS", detail=f"{place} on {looked.kind}, {copies}")
+
+
 def _runs(found: Repository) -> Iterator[Finding]:
     if read_ref(found.common_dir, RUNS_REF) is None:
         yield Finding(what="runs", verdict="PASS", detail="none yet", do="`gitrepro record -- python train.py`")
@@ -164,4 +176,4 @@ def _hook(what: str, fine: bool, detail: str, report: hook_files.Report) -> Find
     return Finding(what=what, verdict="PASS" if fine else "WARN", detail=detail, do=do)
 
 
-_LOOKS = (_git, _repository, _space, _runs, _code, _waiting, _hooks)
+_LOOKS = (_git, _repository, _space, _store, _runs, _code, _waiting, _hooks)

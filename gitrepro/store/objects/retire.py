@@ -36,5 +36,9 @@ def retire(
         os.link(kept, path)
     except FileExistsError:
         pass  # the writer was faster
+    except PermissionError:
+        # A file of another user, which may not be linked. What the writer put there meanwhile has the same bytes.
+        os.rename(kept, path)
+        return None
     os.unlink(kept)
     return None
