@@ -16,7 +16,7 @@ import click
 from ..errors import GitreproError, GitreproWarning, UsageError
 
 FIRST: Final = ("record", "ls", "show", "compare", "watch", "tag", "push", "pull")
-GROUPS: Final = ("start", "record", "look", "trust", "again", "keep")
+GROUPS: Final = ("start", "record", "look", "trust", "data", "again", "keep")
 
 # name: (module, group, one line of help)
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
@@ -36,12 +36,17 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "audit": ("audit", "trust", "Judge a result or a run again, from what is on record."),
     "promote": ("promote", "trust", "Commit what a dirty run ran, so that it may stand in a result."),
     "waive": ("waive", "trust", "Lift a rule for a run or a result, with a reason that stays."),
+    "verify": ("verify", "trust", "Prove that every byte a run names is there and right."),
+    "data": ("data", "data", "Add data sets, list, show, compare and fetch them."),
+    "split": ("split", "data", "Divide a data set into parts: make, import, show, check, ls."),
+    "checkpoint": ("checkpoint", "data", "List checkpoints, write one to a file, let go of old ones."),
     "checkout": ("checkout", "again", "Lay out the exact code of a run in a folder of its own."),
     "repeat": ("repeat", "again", "Run a recorded command again with other seeds."),
     "label": ("label", "keep", "Put labels on a run, or take them off."),
     "note": ("note", "keep", "Write a note on a run."),
     "index": ("index", "keep", "Show or rebuild the index."),
     "rm": ("rm", "keep", "Take runs off the list, or put them back."),
+    "gc": ("gc", "keep", "Let go of stored data that no record names any more."),
 }
 HIDDEN: Final = {"hook": "hooks", "job": "repeat"}
 
