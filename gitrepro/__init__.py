@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 from . import errors
 
 if TYPE_CHECKING:
+    from .run.data import dataset
     from .run.found import runs
     from .run.handle import Run
+    from .run.loading import load_checkpoint
     from .run.recorder import record
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "errors", "record", "runs"]
+__all__ = ["Run", "__version__", "dataset", "errors", "load_checkpoint", "record", "runs"]
 
-_HOMES = {"Run": "handle", "record": "recorder", "runs": "found"}
+_HOMES = {"Run": "handle", "dataset": "data", "load_checkpoint": "loading", "record": "recorder", "runs": "found"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 import gitrepro
 from gitrepro import errors
 
-PUBLIC = ["Run", "__version__", "errors", "record", "runs"]
+PUBLIC = ["Run", "__version__", "dataset", "errors", "load_checkpoint", "record", "runs"]
 
 # Kind → exit code and the `code` of its JSON form. Scripts lean on both.
 ERRORS = {
@@ -22,13 +22,17 @@ ERRORS = {
     "UnsupportedRepository": (2, "unsupported-repository"),
     "ConfigError": (2, "config"),
     "QueryError": (2, "query"),
+    "Unsafe": (2, "unsafe"),
+    "Conflict": (2, "conflict"),
     "NotFound": (3, "not-found"),
     "Ambiguous": (3, "ambiguous"),
     "BlobMissing": (3, "blob-missing"),
+    "NotAvailable": (3, "not-available"),
     "Refused": (1, "refused"),
     "Damaged": (4, "damaged"),
     "TooNew": (4, "too-new"),
     "StorageError": (4, "storage"),
+    "SourceChanged": (4, "source-changed"),
     "RemoteError": (5, "remote"),
     "ChildFailed": (6, "child-failed"),
 }

@@ -18,6 +18,7 @@ from ..store.live import live_runs
 from ..store.repository import Repository
 from ..store.runs import RunTree
 from .imports import Imports
+from .named import Named, NamedData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class RunEvidence:
         unheld: files it imported that its code tree does not hold.
         ignored: files it imported that Git ignores; they are kept, as they were imported, in a commit beside its own.
         converted: files it imported with other bytes than its code tree holds.
+        named: the data sets and splits it names, and what the run ref says of them.
         earlier: the attempts it resumes, newest first.
         lost_attempt: the attempt before those, when there is no record of it.
     """
@@ -73,6 +75,7 @@ class RunEvidence:
     unheld: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
+    named: tuple[Named, ...] = ()
     earlier: tuple[RunEvidence, ...] = ()
     lost_attempt: str | None = None
     trouble: str = ""
@@ -133,6 +136,7 @@ class _Reader:
     def __init__(self, tree: RunTree) -> None:
         self._tree = tree
         self._imports = Imports(tree.objects)
+        self._data = NamedData(tree)
         self._read: dict[str, RunEvidence] = {}
 
     def with_attempts(self, run_id: str) -> RunEvidence:
@@ -152,7 +156,8 @@ class _Reader:
 
     def one(self, run_id: str) -> RunEvidence:
         if run_id not in self._read:
-            self._read[run_id] = _read(self._tree, run_id, self._imports)
+            read = _read(self._tree, run_id, self._imports)
+            self._read[run_id] = replace(read, named=self._data.of(read.record))
         return self._read[run_id]
 
 

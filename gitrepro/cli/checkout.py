@@ -8,14 +8,17 @@ from typing import Any, Final
 
 import click
 
+from ..records.run import RunRecord
 from ..rerun import checkout as places
 from ..store.resolve import resolve
 from . import here
+from .page.holdings import version
 from .present import clean, emit, line, note
 
 SCHEMA: Final = 1
 _LISTED_AT_MOST: Final = 20
 _NAMED_AT_MOST: Final = 5
+_REF_CHARACTERS: Final = 120
 
 
 @click.command()
@@ -32,14 +35,16 @@ def checkout(run: str, folder: str | None, as_json: bool) -> None:
     as they are. `git worktree remove DIR` takes it away again.
     """
     found = here.repository()
-    source = places.source_of(places.record_of(found, resolve(found, run)))
+    record = places.record_of(found, resolve(found, run))
+    source = places.source_of(record)
     target = Path(folder).absolute() if folder is not None else places.default_folder(found, source)
     made = places.checkout(found, source, target)
     if as_json:
-        emit(_document(made))
+        emit({**_document(made), "data": record.data})
     else:
         line(str(made.folder))
     _explain(made)
+    _name_data(record)
 
 
 def _document(made: places.Checkout) -> dict[str, Any]:
@@ -68,6 +73,14 @@ def _explain(made: places.Checkout) -> None:
         note(f"submodules are empty: {names}; `git -C {clean(place)} submodule update --init --recursive`")
     if made.fresh:
         note(f"`git worktree remove {clean(place)}` takes it away")
+
+
+def _name_data(record: RunRecord) -> None:
+    """How to get the data that it ran on."""
+    for entry in record.data[:_LISTED_AT_MOST]:
+        what = clean(version(entry))
+        ref = shlex.quote(clean(f"{entry.get('name')}@{entry.get('digest')}"[:_REF_CHARACTERS]))
+        note(f"it ran on {what}: `gitrepro data get {ref} FOLDER` lays that out")
 
 
 def incomplete(source: places.Source) -> None:

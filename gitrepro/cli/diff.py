@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,8 @@ from ..store.resolve import resolve
 from ..store.runs import RunTree
 from . import here
 from .present import clean, coloured, emit, line, number, table
+
+_DIGEST_SHOWN: Final = 15
 
 
 @click.command()
@@ -87,7 +89,16 @@ def _value(value: object) -> str:
         return "-"
     if isinstance(value, list):
         return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return _version(value)
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _version(value: dict[str, Any]) -> str:
+    """A version of a data set or a split, or a checkpoint: what it is called, and the beginning of its digest."""
+    step = f"step {value['step']}" if value.get("step") is not None else ""
+    parts = (str(value.get("version") or ""), step, str(value.get("digest") or "")[:_DIGEST_SHOWN])
+    return " ".join(filter(None, parts))
 
 
 def _print_patch(found: Repository, left: str | None, right: str | None) -> None:

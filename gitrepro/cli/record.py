@@ -14,6 +14,7 @@ from ..launch import Order, Outcome, draw_seed, launch
 from ..records.run import Kind
 from ..run import place
 from ..run.intake.files import Wanted
+from ..run.named import from_arguments
 from .present import duration, note, number
 
 
@@ -27,6 +28,10 @@ from .present import duration, note, number
 @click.option("--no-seed", is_flag=True, help="Seed nothing; what the program seeds itself is observed.")
 @click.option("--config", "files", multiple=True, metavar="FILE", help="A YAML, JSON or TOML file of the config.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One value of the config.")
+@click.option("--data", "datasets", multiple=True, metavar="NAME[@V]", help="A data set that the program uses.")
+@click.option(
+    "--split", "splits", multiple=True, metavar="NAME[@V]", help="The split of it; DATA/NAME tells several apart."
+)
 @click.option("--metrics", multiple=True, metavar="GLOB", help="CSV or JSON files of metrics that the program writes.")
 @click.option("--out", "outputs", multiple=True, metavar="GLOB", help="Output files to keep with the run.")
 @click.option("--no-tensorboard", is_flag=True, help="Do not take in TensorBoard event files.")
@@ -45,6 +50,8 @@ def record(
     no_seed: bool,
     files: tuple[str, ...],
     assignments: tuple[str, ...],
+    datasets: tuple[str, ...],
+    splits: tuple[str, ...],
     metrics: tuple[str, ...],
     outputs: tuple[str, ...],
     no_tensorboard: bool,
@@ -57,6 +64,10 @@ def record(
     \b
         gitrepro record -- python train.py --lr 0.1
         gitrepro record --seed 7 --group ablation -- bash run.sh
+        gitrepro record --data digits@v1 --split default -- python train.py
+
+    Data that is named is looked up and checked before COMMAND starts; in it `run.dataset()` and `run.split("train")`
+    open it.
 
     The exit code is that of COMMAND. With GITREPRO_MODE=disabled it is run and not recorded.
     """
@@ -83,6 +94,7 @@ def record(
         config=_layers(files, assignments),
         files=Wanted(metrics=metrics, outputs=outputs, tensorboard=not no_tensorboard),
         resume=resume,
+        data=from_arguments(datasets, splits).under({} if datasets or splits else os.environ),
         recorded=recorded,
         environ=dict(os.environ),
     )

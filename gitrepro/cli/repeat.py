@@ -112,6 +112,8 @@ def _show(plan: plans.Plan) -> None:
     note(f"  in        a fresh checkout{inside}")
     note(f"  code      {clean(str(code.get('commit'))[:12])}{changes}")
     note(f"  recorded  {clean(record.started_at[:16].replace('T', ' '))} by {visible(actor)}")
+    if named := plan.jobs[0].data:
+        note(f"  data      {visible(' '.join(map(str, [*named.get('datasets', ()), *named.get('splits', ())])))}")
     for name, target in plan.jobs[0].links.items():
         note(f"  link      {visible(name)} to {visible(target)}")
     incomplete(source)

@@ -16,7 +16,7 @@ from ..records.listing import listing
 from ..records.run import RunRecord, run_from, run_path
 from ..store.index import Index
 from ..store.live import ERRORS, OUTPUT, live_runs
-from ..store.objects import BlobStore
+from ..store.place import store_of
 from ..store.repository import RUNS_REF, Repository
 from ..store.resolve import SHORTEST, resolve
 from ..store.runs import RunTree
@@ -147,7 +147,8 @@ def _document(known: Known) -> dict[str, Any]:
         "cost": record.cost,
         "env": known.environment,
         "data": record.data,
-        "split": None,
+        "split": _split(record),
+        "fitted": record.fitted,
         "checkpoints": record.checkpoints,
         "artifacts": record.artifacts,
         "losses": record.losses,
@@ -156,6 +157,14 @@ def _document(known: Known) -> dict[str, Any]:
         "events": [event.document() for event in known.events],
         "parents": record.parents,
     }
+
+
+def _split(record: RunRecord) -> Mapping[str, Any] | None:
+    """The split that was named first, with its data set; `data` has all of them."""
+    for entry in record.data:
+        for split in entry.get("splits") or ():
+            return {"dataset": entry.get("name"), "data": entry.get("digest"), **split}
+    return None
 
 
 # -- parts
@@ -236,5 +245,5 @@ def _output(found: Repository, run_id: str) -> list[bytes]:
             folder = found.home / "live" / run_id
             return [path.read_bytes() for path in (folder / OUTPUT, folder / ERRORS) if path.exists()]
         artifacts = tree.run(run_id).artifacts
-    store = BlobStore(found.home / "store")
+    store = store_of(found)
     return [store.get(item["blob"]) for item in artifacts if item.get("kind") == "output"]

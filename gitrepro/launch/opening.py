@@ -78,6 +78,7 @@ def _describe(
         argv=kept_argv(argv),
         code=_code(order, where, named, identity) if order.recorded else None,
         seeds={"requested": order.seed, "source": _seed_source(order)},
+        data=order.opened,
         group=None if order.group is None else check_name(order.group, what="group"),
         labels=tuple(sorted({check_name(label, what="label") for label in order.labels})),
         note=check_note(order.note),
@@ -85,7 +86,7 @@ def _describe(
         resumes=resumes.id if resumes else None,
         lineage=resumes.lineage if resumes else None,
         losses=lost_argv(argv),
-        recorder={"version": version(), "hidden": hidden, **order.files.document()},
+        recorder={"version": version(), "hidden": hidden, **order.files.document(), **order.data.document()},
     )
     return record, config, resumes
 

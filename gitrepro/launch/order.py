@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..capture import config as configs
 from ..records.run import RunRecord
 from ..run.intake.files import Wanted
+from ..run.named import NamedData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,10 @@ class Order:
     config: tuple[configs.Layer, ...] = ()
     files: Wanted = field(default_factory=Wanted)
     resume: str | None = None
+    data: NamedData = field(default_factory=NamedData)
+    """The data that is named; once it was looked up, by content."""
+    opened: tuple[dict[str, Any], ...] = ()
+    """What a record says of it."""
     environ: Mapping[str, str] = field(default_factory=dict)
 
 

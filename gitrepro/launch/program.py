@@ -160,6 +160,7 @@ class Program:
         if self._order.seed is not None:
             env["GITREPRO_SEED"] = str(self._order.seed)
             env.setdefault("PYTHONHASHSEED", str(self._order.seed))
+        env.update(self._order.data.variables())
         if self._recording is None:
             return env
         env["GITREPRO_RUN"] = self._recording.run_id

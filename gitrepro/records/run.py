@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, Final
 
 from ..errors import Damaged, TooNew
-from . import ids, yaml
+from . import ids, material, yaml
 
 FORMAT: Final = 1
 
@@ -77,6 +77,7 @@ class RunRecord:
     ranks: Mapping[str, Any] | None = None
     adopted: Mapping[str, Any] | None = None
     watched: tuple[Any, ...] = ()
+    fitted: tuple[Any, ...] = ()
     journal: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[Any, ...] = ()
     recorder: Mapping[str, Any] = field(default_factory=dict)
@@ -104,9 +105,9 @@ class RunRecord:
 
 
 _REQUIRED: Final = {"id": str, "name": str, "kind": str, "status": str, "started_at": str}
-_LISTS: Final = ("argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched")
+_LISTS: Final = ("argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched", "fitted")
 _MAPS: Final = ("actor", "host", "seeds", "metrics", "summary", "cost", "journal", "recorder")
-_SELDOM: Final = ("ranks", "adopted", "watched")
+_SELDOM: Final = ("ranks", "adopted", "watched", "fitted")
 """Fields that a record has only where there is something to say."""
 _MAPS_OR_NOTHING: Final = ("reason", "code", "preprocess", "ranks", "adopted")
 
@@ -172,6 +173,8 @@ def _check_parts(values: Mapping[str, Any], source: str) -> None:
     for name, kinds in _OPTIONAL.items():
         if values.get(name) is not None and not isinstance(values[name], kinds):
             raise Damaged(f"{source}: {name} is {values[name]!r:.60}", why=f"it must be a {kinds[0].__name__}")
+    if odd := material.odd(values):
+        raise Damaged(f"{source}: {odd} is of another type", why="it is not what a run record holds there")
 
 
 def _check_format(found: object, source: str) -> None:

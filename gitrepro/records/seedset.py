@@ -30,7 +30,7 @@ def seed_set_key(record: RunRecord, config_values: Mapping[str, Any]) -> str:
     document = {
         "kind": str(record.kind),
         "code": code.get("tree") or code.get("commit"),
-        "data": [_identity(entry) for entry in record.data],
+        "data": sorted(map(_identity, record.data), key=lambda entry: json.dumps(entry, sort_keys=True, default=str)),
         "preprocess": _digest(record.preprocess),
         "config": without_seeds(config_values),
     }
@@ -43,10 +43,17 @@ def seed_set_key(record: RunRecord, config_values: Mapping[str, Any]) -> str:
 
 
 def _identity(entry: Any) -> Any:
-    # What was observed of the data this time (when, how fast) is no part of which data it was.
+    # What was observed of the data this time (how it was checked, what was read) is no part of which data it was.
     if not isinstance(entry, dict):
         return entry
+    if digest := entry.get("digest"):
+        # Content has one name; people may give it several.
+        return {"digest": digest, "splits": sorted(str(split.get("digest")) for split in _maps(entry.get("splits")))}
     return {name: entry[name] for name in _DATA_IDENTITY if name in entry} or entry
+
+
+def _maps(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _digest(preprocess: Any) -> Any:

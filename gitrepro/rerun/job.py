@@ -27,6 +27,7 @@ from ..launch import Order, launch
 from ..records import ids
 from ..run import place
 from ..run.intake.files import Wanted
+from ..run.named import NamedData
 from ..store import fs, repository, worktrees
 from ..store.lease import Lease, Life, life
 from ..store.repository import Repository
@@ -53,6 +54,7 @@ class JobSpec:
         env: variables beside those the job finds; a value may hold `{tree}`, the worktree.
         config: layers of configuration from outside the command line, each `source` and `values`.
         takes_in: which files of the program belong to its run: patterns for `metrics` and `outputs`, and `tensorboard`.
+        data: `datasets` and `splits` that the command named.
         links: paths in the worktree, and what each links to.
         resources: what an engine that schedules is asked for: `cpus`, `gpus`, `memory_bytes`, `seconds`.
     """
@@ -67,6 +69,7 @@ class JobSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     config: tuple[Mapping[str, Any], ...] = ()
     takes_in: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     kind: str = "train"
     group: str | None = None
@@ -264,6 +267,7 @@ def _order(spec: JobSpec, environ: Mapping[str, str]) -> Order:
         seeding=spec.seed is not None,
         config=tuple(layers),
         files=_wanted(spec.takes_in),
+        data=NamedData(**{name: tuple(map(str, spec.data.get(name) or ())) for name in ("datasets", "splits")}),
         environ=environ,
     )
 

@@ -84,6 +84,7 @@ def plan(
         "group": group_of(repository, record),
         "parent": record.id,
         "takes_in": record.recorder.get("takes_in") or {},
+        "data": record.recorder.get("data") or {},
         "links": _links(repository, links),
         "env": _paths(record, environment),
         "keep": keep,

@@ -18,7 +18,9 @@ from ..store.gitrefs import read_ref
 from ..store.lease import Life
 from ..store.live import LiveRun
 from ..store.objects import BlobStore
+from ..store.place import store_of
 from ..store.repository import RUNS_REF, Repository
+from ..store.roots import pin_text
 from ..store.runs import RunTree
 from .compose import CODE, LOST, Composed, compose
 
@@ -39,7 +41,8 @@ class Recovered:
 
 
 def blob_store(repository: Repository) -> BlobStore:
-    return BlobStore(repository.home / "store")
+    """Raises StorageError: the store lies in a folder that is not there."""
+    return store_of(repository)
 
 
 def commit_run(repository: Repository, folder: Path, *, identity: Identity) -> RunRecord:
@@ -73,6 +76,8 @@ def prepare(repository: Repository, folder: Path) -> RunRecord:
         composed = compose(folder, blobs=blob_store(repository))
         if _told_lost(repository, folder, composed.record.code or {}):
             composed = compose(folder, blobs=blob_store(repository))
+    # In a store that others share, before they could see the record.
+    pin_text(repository, composed.files.values())
     enqueue(repository, _pending(repository, composed))
     return composed.record
 

@@ -24,6 +24,7 @@ from ..store.journal_reader import Journal
 from ..store.live import ADOPTED, START
 from ..store.objects import BlobStore, digest_of
 from . import configured, declared, executed, ranks
+from .holdings import holdings
 from .intake.naming import told_apart
 from .names import name_for
 from .tabulate import LIMIT, tabulate
@@ -43,6 +44,8 @@ _PROCESSES_AT_MOST: Final = 16
 _MODULES_AT_MOST: Final = 2000
 _LOSSES_AT_MOST: Final = 200
 _MAP_BYTES: Final = 300 << 10
+_SPARE_BYTES: Final = 48 << 10
+"""For what is still to be said of a record: how it ended, and what of it was cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +91,21 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
     end = _end_event(written, owner=start.get("owner"), supervised=start.get("supervised") is True)
     goals = {event["name"]: event["goal"] for event in events if event.get("op") == "define"}
     metrics, best = _metrics(tables.metrics, goals)
-    artifacts = [*tables.artifacts, *_output(folder, blobs, losses), *_kept_files(events)]
+    held = holdings(record.data, written, losses, own=[*tables.artifacts, *_output(folder, blobs, losses)])
     record = replace(
         record,
         seeds=_seeds(record, written, observed, end),
         metrics=metrics,
         summary={**best, **_assigned(events)},
-        artifacts=tuple(artifacts),
+        data=held.data,
+        fitted=held.fitted,
+        checkpoints=held.checkpoints,
+        artifacts=held.artifacts,
         journal=_journal_facts(folder, written),
         code=_code(record, end, observed),
         preprocess=declared.preprocess(events),
         watched=declared.watched(events),
-        recorder=config.recorder(record.recorder),
+        recorder={**config.recorder(record.recorder), **_start_config(folder, held.checkpoints)},
         ranks=ranks.document(written, observed),
         adopted=_adopted(folder),
     )
@@ -119,6 +125,11 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
 def _adopted(folder: Path) -> Mapping[str, Any] | None:
     path = folder / ADOPTED
     return yaml.load(path.read_bytes(), source=str(path)) if path.exists() else None
+
+
+def _start_config(folder: Path, checkpoints: Sequence[Any]) -> dict[str, Any]:
+    """The digest of the config that the run began with: its checkpoints name it."""
+    return {"start_config": digest_of([(folder / CONFIG).read_bytes()])} if checkpoints else {}
 
 
 def _lost(folder: Path) -> list[Mapping[str, Any]]:
@@ -259,7 +270,8 @@ def _fitting(record: RunRecord, losses: list[dict[str, Any]]) -> RunRecord:
         replace(record, losses=_told(losses)).dump()
         return record
     except UsageError:
-        cut = {name: _within(getattr(record, name)) for name in ("metrics", "summary")}
+        room = _room(record, losses)
+        cut = {name: _within(getattr(record, name), room) for name in ("metrics", "summary")}
     for name, (kept, left) in cut.items():
         if left:
             why = f"{len(kept)} have room in the record; every row is in the metric table"
@@ -267,9 +279,14 @@ def _fitting(record: RunRecord, losses: list[dict[str, Any]]) -> RunRecord:
     return replace(record, metrics=cut["metrics"][0], summary=cut["summary"][0])
 
 
-def _within(values: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def _room(record: RunRecord, losses: Sequence[Mapping[str, Any]]) -> int:
+    """How many bytes each of the largest maps may take beside all the rest."""
+    bare = replace(record, metrics={}, summary={}, losses=_told(losses))
+    return min(_MAP_BYTES, (yaml.MAX_BYTES - _SPARE_BYTES - len(bare.dump())) // 2)
+
+
+def _within(values: Mapping[str, Any], room: int) -> tuple[dict[str, Any], int]:
     kept: dict[str, Any] = {}
-    room = _MAP_BYTES
     for name, value in values.items():
         size_bytes = len(yaml.dump({name: {"below": value}}))
         if size_bytes <= room:
@@ -338,12 +355,6 @@ def _output(folder: Path, blobs: BlobStore | None, losses: list[dict[str, Any]])
             continue
         artifacts.append({"blob": blob, "kind": "output", "name": name, "size_bytes": size_bytes})
     return artifacts
-
-
-def _kept_files(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Files that the program wrote and that are in the store already."""
-    fields = ("blob", "kind", "name", "size_bytes")
-    return [{name: event[name] for name in fields} for event in events if event.get("op") == "artifact"]
 
 
 # -- what was seen from inside

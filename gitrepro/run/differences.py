@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,23 +12,16 @@ from ..records import yaml
 from ..records.run import RunRecord, run_path
 from ..store.repository import Repository
 from ..store.runs import RunTree
+from . import differing
+from .difference import Difference, keyed, same
 from .found import metric_table
+
+__all__ = ["SECTIONS", "Difference", "Side", "differences", "side"]
 
 if TYPE_CHECKING:
     from ..records.metrics import MetricTable
 
-SECTIONS: Final = ("command", "config", "seeds", "code", "data", "env", "metrics")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One thing that differs. `left` and `right` are None where a run does not have it; `note` says more."""
-
-    section: str
-    key: str
-    left: Any
-    right: Any
-    note: str = ""
+SECTIONS: Final = ("command", "config", "seeds", "code", "data", "env", "metrics", "checkpoints", "artifacts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +55,15 @@ def _document(tree: RunTree, run_id: str, name: str) -> Mapping[str, Any]:
 
 def differences(repository: Repository, left: Side, right: Side) -> Iterator[Difference]:
     """Everything in which two runs differ, section by section. Names, hosts and clocks are no difference."""
-    yield from _keys("command", {"argv": list(left.record.argv)}, {"argv": list(right.record.argv)})
-    yield from _keys("config", flatten(left.config), flatten(right.config))
-    yield from _keys("seeds", _seeds(left.record), _seeds(right.record))
+    yield from keyed("command", {"argv": list(left.record.argv)}, {"argv": list(right.record.argv)})
+    yield from keyed("config", flatten(left.config), flatten(right.config))
+    yield from keyed("seeds", _seeds(left.record), _seeds(right.record))
     yield from _code(repository, left.record.code, right.record.code)
-    yield from _keys("data", _data(left.record), _data(right.record))
-    yield from _keys("env", flatten(left.environment), flatten(right.environment))
+    yield from differing.data(repository, left.record, right.record)
+    yield from keyed("env", flatten(left.environment), flatten(right.environment))
     yield from _metrics(repository, left.record, right.record)
-
-
-def _keys(section: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Difference]:
-    for key in sorted({*left, *right}):
-        one, other = left.get(key), right.get(key)
-        if not _same(one, other) or (key in left) != (key in right):
-            yield Difference(section=section, key=key, left=one, right=other)
-
-
-def _same(one: object, other: object) -> bool:
-    """Equal, and of one type: 1 is not 1.0, as a config may mean different things by them; NaN is NaN."""
-    if isinstance(one, float) and isinstance(other, float):
-        return one == other or (math.isnan(one) and math.isnan(other))
-    return type(one) is type(other) and one == other
+    yield from differing.checkpoints(left.record, right.record)
+    yield from differing.artifacts(left.record, right.record)
 
 
 def _seeds(record: RunRecord) -> dict[str, Any]:
@@ -92,21 +72,13 @@ def _seeds(record: RunRecord) -> dict[str, Any]:
     return {"requested": record.seeds.get("requested"), **found}
 
 
-def _data(record: RunRecord) -> dict[str, Any]:
-    preprocess = record.preprocess or {}
-    return {
-        **{f"data.{number}": each for number, each in enumerate(record.data)},
-        **({"preprocess": preprocess.get("digest")} if preprocess else {}),
-    }
-
-
 def _code(
     repository: Repository, left: Mapping[str, Any] | None, right: Mapping[str, Any] | None
 ) -> Iterator[Difference]:
     one, other = left or {}, right or {}
     if one.get("tree") and one.get("tree") == other.get("tree"):
         return
-    yield from _keys("code", *({name: code.get(name) for name in ("commit", "dirty", "tree")} for code in (one, other)))
+    yield from keyed("code", *({name: code.get(name) for name in ("commit", "dirty", "tree")} for code in (one, other)))
     if not (one.get("tree") and other.get("tree")):
         return
     try:
@@ -127,7 +99,7 @@ def _metrics(repository: Repository, left: RunRecord, right: RunRecord) -> Itera
     for name in sorted({*left.summary, *right.summary, *left.metrics, *right.metrics}):
         one, other = left.summary.get(name), right.summary.get(name)
         note = _curves(name, tables)
-        if not _same(one, other) or note:
+        if not same(one, other) or note:
             yield Difference(section="metrics", key=name, left=one, right=other, note=note)
 
 

@@ -15,7 +15,7 @@ from ..records.lineage import joined
 from ..records.runtable import data_frame, run_table
 from ..store import repository as repositories
 from ..store.index import Index
-from ..store.objects import BlobStore
+from ..store.place import store_of
 from ..store.repository import Repository
 from ..store.runs import RunTree
 from . import html
@@ -193,6 +193,6 @@ def metric_table(repository: Repository, run_id: str, *, rank: int = 0) -> Metri
         }
         names = by_rank(stored or kept).get(rank, [])
         if stored:
-            blobs = BlobStore(repository.home / "store")
+            blobs = store_of(repository)
             return read({name: blobs.get(stored[name]) for name in names})
         return read({name: tree.objects.read(kept[name].oid, "blob") for name in names})

@@ -20,10 +20,13 @@ from ..records.run import Status
 from ..store.journal import Number
 from ..training.seeds import SeedWatch
 from . import notebook, process
+from .data import LookedUp
 from .declared import Declarations
 from .joining import rejoin
 from .keeper import Keeper
+from .materials import Materials
 from .mixed import MixedRows
+from .named import NamedData
 from .names import name_for
 from .outcome import END_STATES, Reason, outcome_of
 from .recording import Recording
@@ -37,7 +40,7 @@ Goal = Literal["min", "max"]
 
 
 @final
-class Run:
+class Run(Materials):
     """A run under way. Made by `gitrepro.record`; every method may be called from any thread.
 
     A run sent to another process, by fork or by pickle, is the same run with a journal of that process.
@@ -61,6 +64,7 @@ class Run:
         worker: bool = False,
         run_id: str | None = None,
         cell: str | None = None,
+        data: LookedUp | None = None,
     ) -> None:
         self.id = recording.run_id if recording else run_id or ids.new_id()
         self.name = recording.name if recording else asked.name or name_for(self.id)
@@ -69,6 +73,8 @@ class Run:
         self.summary = Summary(on_change=self._summary_changed)
         self._recording = recording
         self._parent: Recording | None = None
+        data = data or LookedUp(named=asked.data)
+        super().__init__(data, asked.start)
         self._keeper = keeper
         self._worker = worker
         self.resumes = recording.resumes.id if recording and recording.resumes else None
@@ -85,7 +91,9 @@ class Run:
         self._signals = preemptable(self._sigterm, end=preempted) if recording and not worker else None
         if recording:
             recording.each_second(self._mixed.resolve)
+            recording.each_second(self._data.beat)
             process.opened(self)
+            self._data.tell_known(data.entries)
         if asked.preprocess is not None:
             self.preprocess(asked.preprocess)
 
@@ -220,9 +228,12 @@ class Run:
         # A spawned worker gets a run that writes its own journal into the same folder.
         recording = self._recording or self._parent
         folder, rank = (str(recording.folder), recording.rank) if recording else (None, 0)
-        return _in_worker, (folder, self.id, self.name, rank, self.config.snapshot())
+        return _in_worker, (folder, self.id, self.name, rank, self.config.snapshot(), self._data.named, self._start)
 
     # -- facts beside the rows
+
+    def _resolve(self) -> None:
+        self._mixed.resolve()
 
     def _event(self, op: str, **content: Any) -> None:
         recording = self._own()
@@ -309,6 +320,7 @@ class Run:
             self._mixed.resolve()
             self._mixed.tell_rejected(recording)
             self._tell_declared(recording)
+            self._materials_end()
             if self._worker:
                 kept = recording.leave()
             else:
@@ -358,6 +370,7 @@ class Run:
         self._seeds, self._signals = None, None
         self._mixed = MixedRows(tell=self._event, check_name=self._check_name)
         self._declarations = Declarations(tell=self._event, warn=warn)
+        self._materials_after_fork()
         if parent and self.status is Status.RUNNING:
             parent.after_fork()
             self._parent, self._row = parent, self._first_row
@@ -380,7 +393,15 @@ class Run:
             return self._recording
 
 
-def _in_worker(folder: str | None, run_id: str, name: str, rank: int, config: dict[str, Any]) -> Run:
+def _in_worker(
+    folder: str | None,
+    run_id: str,
+    name: str,
+    rank: int,
+    config: dict[str, Any],
+    data: NamedData,
+    start: Path | None,
+) -> Run:
     """What a run becomes in the process it was sent to."""
     for run in process.open_runs():
         if run.id == run_id:
@@ -388,7 +409,7 @@ def _in_worker(folder: str | None, run_id: str, name: str, rank: int, config: di
     recording = rejoin(Path(folder), rank=rank) if folder else None
     if folder and recording is None:
         warn(f"process {os.getpid()} cannot log into run {name}: it is over, or the disk refuses")
-    return Run(recording, Wish(config=config, name=name), worker=True, run_id=run_id)
+    return Run(recording, Wish(config=config, name=name, data=data, start=start), worker=True, run_id=run_id)
 
 
 def _nowhere(_values: Mapping[str, Number], _step: int) -> int:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import NoRepository, StorageError, UnsupportedRepository, UsageError
 from ..store import launches
 from . import notebook, place, process
+from .data import LookedUp, looked_up, repository_at
 from .handle import Run
 from .joining import join_parent, remember, start_or_join
 from .keeper import Keeper
 from .launchkey import launch_of
+from .named import from_environ
 from .resumed import Resumed
 from .start import start
 from .warning import warn
@@ -35,6 +37,8 @@ def record(
     repo: str | os.PathLike[str] | None = None,
     resume: str | None = None,
     preprocess: object = None,
+    dataset: str | Sequence[str] | None = None,
+    split: str | Sequence[str] | None = None,
 ) -> Run:
     """Start a run. Use it as a context manager, or call `finish()`.
 
@@ -55,18 +59,37 @@ def record(
         resume: the run that this one goes on with: an id or its end, a name, or `auto` for the newest run of the same
             command, folder and config that did not finish. Steps are counted on from its last one.
         preprocess: the transform that prepares the data, or a list of them; see `Run.preprocess`.
+        dataset: the data set that the run uses, as `digits@v1`, or a list of them; see `Run.dataset`. It is looked up
+            and checked before the run begins, and what `gitrepro record --data` names stands over it.
+        split: the split of it; see `Run.split`.
 
     Raises:
-        UsageError: an argument is wrong. Nothing else is raised: without a repository or on a full disk the run is
-            kept in the state folder, with a warning.
+        UsageError: an argument is wrong.
+        NotFound, Damaged: there is no such data set or split, or the data is not what that version names. Nothing else
+            is raised: without a repository or on a full disk the run is kept in the state folder, with a warning.
     """
     asked = check_arguments(
-        config=config, name=name, group=group, labels=labels, note=note, seed=seed, kind=kind, repo=repo, resume=resume
-    )
+        config=config, name=name, group=group, labels=labels, note=note, seed=seed, kind=kind, repo=repo, resume=resume,
+        dataset=dataset, split=split,
+    )  # fmt: skip
+    data = _look_up(asked)
+    asked = replace(asked, given=config, preprocess=preprocess, data=data.named)
     if _disabled():
-        return Run(None, asked)
-    asked = replace(asked, given=config, preprocess=preprocess)
-    return _join(asked) or _start(asked)
+        return Run(None, replace(asked, preprocess=None), data=data)
+    return _join(asked, data) or _start(asked, data)
+
+
+def _look_up(asked: Wish) -> LookedUp:
+    """The data that was named, found and checked; a command that started us has done so already."""
+    named = asked.data.under(os.environ)
+    joins = not _joined and os.environ.get("GITREPRO_LIVE")
+    if not named or (joins and from_environ(os.environ)):
+        return LookedUp(named=named)
+    try:
+        return looked_up(repository_at(asked.start), named)
+    except (StorageError, NoRepository, UnsupportedRepository) as error:
+        warn(f"the data of this run is not on record: {error}")
+        return LookedUp(named=named)
 
 
 def _disabled() -> bool:
@@ -76,21 +99,21 @@ def _disabled() -> bool:
     return mode == "disabled"
 
 
-def _join(asked: Wish) -> Run | None:
+def _join(asked: Wish, data: LookedUp) -> Run | None:
     global _joined
     recording = None if _joined else join_parent(asked)
     if recording is None:
         return None
     _joined = True
-    return Run(recording, asked)
+    return Run(recording, asked, data=data)
 
 
-def _start(asked: Wish) -> Run:
+def _start(asked: Wish, data: LookedUp) -> Run:
     global _joined
     # A process is one rank of its launch once: a second run of its own stands beside that.
     launch = None if _joined else launch_of(os.environ)
     if launch is None and (found := notebook.shell()):
-        return _start_in_cell(asked, found)
+        return _start_in_cell(asked, found, data)
     try:
         where = place.find(asked.start, os.environ)
         identity = where.identity()
@@ -102,12 +125,12 @@ def _start(asked: Wish) -> Run:
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a training from starting
         warn(f"nothing of this run is recorded: {error!r:.500}")
-        return Run(None, asked)
+        return Run(None, asked, data=data)
     _joined = _joined or launch is not None
-    return Run(recording, asked, keeper=Keeper(where, identity, launch))
+    return Run(recording, asked, keeper=Keeper(where, identity, launch), data=data)
 
 
-def _start_in_cell(asked: Wish, found: Any) -> Run:
+def _start_in_cell(asked: Wish, found: Any, data: LookedUp) -> Run:
     """Start the run of a notebook's cell. Run again, or after a restart of the kernel, it is the next attempt."""
     try:
         cell = notebook.seat(found)
@@ -124,5 +147,5 @@ def _start_in_cell(asked: Wish, found: Any) -> Run:
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a training from starting
         warn(f"nothing of this run is recorded: {error!r:.500}")
-        return Run(None, asked)
-    return Run(recording, asked, keeper=Keeper(where, identity), cell=cell)
+        return Run(None, asked, data=data)
+    return Run(recording, asked, keeper=Keeper(where, identity), cell=cell, data=data)

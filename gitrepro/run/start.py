@@ -64,7 +64,7 @@ def start(
         resumes=resumes.id if resumes else None,
         lineage=resumes.lineage if resumes else None,
         losses=lost_argv(argv),
-        recorder={"version": version(), "hidden": hidden},
+        recorder={"version": version(), "hidden": hidden, **wish.data.document()},
     )
     config = configs.merge([configs.Layer(source="code", values=values)]).document()
     check_config(config)

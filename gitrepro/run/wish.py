@@ -10,6 +10,7 @@ from typing import Any, Final
 from ..capture import config as configs
 from ..errors import UsageError
 from ..records.run import Kind
+from .named import NamedData, from_arguments
 from .names import check_name
 
 MAX_NOTE_CHARACTERS: Final = 100_000
@@ -31,6 +32,7 @@ class Wish:
     given: object = None
     """The config as the caller has it, to compare with at the end."""
     preprocess: object = None
+    data: NamedData = field(default_factory=NamedData)
 
     def said(self) -> dict[str, Any]:
         """What of it describes the run, beyond its config and seed."""
@@ -50,6 +52,8 @@ def wish(
     kind: object,
     repo: object,
     resume: object = None,
+    dataset: object = None,
+    split: object = None,
 ) -> Wish:
     """Check everything before anything is done.
 
@@ -66,6 +70,7 @@ def wish(
         kind=_check_kind(kind),
         start=_check_folder(repo),
         resume=_check_resume(resume),
+        data=from_arguments(dataset, split),
     )
 
 

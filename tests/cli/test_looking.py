@@ -23,7 +23,7 @@ LISTED = {
 SHOWN = LISTED | {
     "recorded", "ended_at", "reason", "argv", "host", "config_sources", "metrics", "cost", "env", "data", "split",
     "checkpoints", "artifacts", "losses", "journal", "notes", "events", "parents", "resumes", "lineage", "attempts",
-    "ranks", "adopted", "cells", "config_never_read", "preprocess", "watched",
+    "ranks", "adopted", "cells", "config_never_read", "preprocess", "watched", "fitted",
 }  # fmt: skip
 
 

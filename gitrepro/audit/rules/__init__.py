@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...policy import RULES
-from .absent import absent, data
+from .absent import absent
 from .code import code
 from .config import config
+from .data import data
 from .finding import Rule
 from .measured import curves, efficiency
 from .registered import RESULT_KINDS, audit
@@ -31,7 +32,15 @@ _DECIDABLE: Final[Mapping[str, Rule]] = {
 ALL: Final[Mapping[str, Rule]] = {rule: _DECIDABLE.get(rule) or absent(rule) for rule in RULES}
 """The rules in their order."""
 
-ALGORITHMS: Final[Mapping[str, int]] = {**dict.fromkeys(RULES, 1), "audit": 2, "code": 3, "config": 2, "data": 2}
+ALGORITHMS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(RULES, 1),
+    "audit": 2,
+    "code": 4,
+    "config": 2,
+    "curves": 2,
+    "data": 3,
+    "repeats": 2,
+}
 """The version of each rule; it moves when the same evidence would be judged otherwise."""
 
 __all__ = ["ALGORITHMS", "ALL", "RESULT_KINDS"]

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from ...policy import Policy
 from ...records.result import Check, Verdict
 from ..evidence import Claim, Evidence, RunEvidence
+from .checkpoints import strangers
 from .finding import FILES_AT_MOST, Finding, listed, per_run, words
 
 _Fault: TypeAlias = tuple[str, str]
@@ -22,6 +23,8 @@ def code(claim: Claim, evidence: Evidence, _policy: Policy) -> Check:
 
     Imported files that Git ignores pass with a WARN where the run kept them as they were: a generated `_version.py`
     cannot well be committed.
+
+    A checkpoint that says it came out of other code, another config or other data than its run is no checkpoint of it.
     """
     return per_run("code", claim, evidence, lambda run: (_findings(claim, run), _facts(run)), earlier=True)
 
@@ -74,7 +77,13 @@ def _fault(claim: Claim, run: RunEvidence) -> _Fault | None:
     if run.code.get("commit") is None and not run.code.get("snapshot"):
         return f"no commit is on record for it{_because(run.code.get('trouble'))}", _AGAIN
     fault = _fault_of_clean(claim, run) if run.code.get("dirty") is False else _fault_of_dirty(claim, run)
-    return fault or _fault_of_imports(run)
+    return fault or _fault_of_imports(run) or _fault_of_checkpoints(run)
+
+
+def _fault_of_checkpoints(run: RunEvidence) -> _Fault | None:
+    if found := strangers(run):
+        return f"{listed(found)}", "save checkpoints with `run.checkpoint(...)` in the run that they belong to"
+    return None
 
 
 def _fault_of_clean(claim: Claim, run: RunEvidence) -> _Fault | None:

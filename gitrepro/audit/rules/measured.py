@@ -8,17 +8,25 @@ from typing import Any, Final
 from ...policy import Policy
 from ...records.result import Check, Verdict
 from ..evidence import Claim, Evidence, RunEvidence
+from .checkpoints import choices, chosen_by
 from .finding import FILES_AT_MOST, Finding, count_of, counted, per_run
 
 
 def curves(claim: Claim, evidence: Evidence, policy: Policy) -> Check:
-    """PASS: a metric of at least `curves.steps` points, all of them finite. WARN: points that are not finite."""
+    """PASS: a metric of at least `curves.steps` points, all of them finite. WARN: points that are not finite.
+
+    FAIL: the best checkpoint was chosen by a metric of the training or the test part.
+    """
     least = policy.threshold("curves.steps")
-    return per_run("curves", claim, evidence, lambda run: (_curve_findings(run, least), _curve_facts(run)))
+    return per_run(
+        "curves", claim, evidence, lambda run: ([*_curve_findings(run, least), *choices(run)], _curve_facts(run))
+    )
 
 
 def _curve_facts(run: RunEvidence) -> dict[str, Any]:
-    return {name: {"count": count, "nonfinite": bad} for name, (count, bad) in _tallies(run).items()}
+    curves = {name: {"count": count, "nonfinite": bad} for name, (count, bad) in _tallies(run).items()}
+    chosen = chosen_by(run)
+    return {**curves, "best chosen by": chosen} if chosen else curves
 
 
 def _curve_findings(run: RunEvidence, least: int) -> list[Finding]:

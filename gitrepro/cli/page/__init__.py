@@ -9,8 +9,9 @@ from typing import Any
 from ...records.event import Event, Standing
 from ...records.run import RunRecord
 from ...store.repository import RUNS_REF
-from ..present import clean, coloured, duration, pairs, size, status
+from ..present import clean, coloured, duration, pairs, status
 from .code import code
+from .holdings import artifacts, checkpoints, data, fitted
 from .parts import LISTED_AT_MOST, Rows, listed
 from .setting import config, environment, preprocess
 from .training import cost, metrics, seeds, summary, watched
@@ -57,13 +58,16 @@ def _sections(known: Known) -> Mapping[str, Rows]:
         "Code": code(record, known.cells),
         "Seeds": seeds(record),
         "Config": config(known.config),
+        "Data": data(record),
         "Preprocessing": preprocess(record.preprocess),
+        "Fitted": fitted(record),
         "Watched": watched(record),
         "Environment": environment(known.environment),
         "Metrics": metrics(record),
         "Summary": summary(record),
         "Cost": cost(record),
-        "Artifacts": [(str(item.get("name")), _artifact(item)) for item in record.artifacts],
+        "Checkpoints": checkpoints(record),
+        "Artifacts": artifacts(record),
         "Not kept": [(str(item.get("what")), str(item.get("why"))) for item in record.losses],
         "Notes": [("", text) for text in (*([record.note] if record.note else []), *known.standing.notes)],
         "Waived": _waived(known.standing),
@@ -124,11 +128,6 @@ def _takes_in(patterns: object) -> str:
     found = patterns if isinstance(patterns, dict) else {}
     told = [(name, " ".join(map(str, listed(found.get(name))))) for name in ("metrics", "outputs")]
     return ", ".join(f"{name} {words}" for name, words in told if words)
-
-
-def _artifact(item: Mapping[str, Any]) -> str:
-    taken = "  a file of the program, taken in" if item.get("kind") == "output-file" else ""
-    return f"{size(item.get('size_bytes'))}  {str(item.get('blob'))[:15]}{taken}"
 
 
 def _waived(standing: Standing) -> list[tuple[str, str]]:

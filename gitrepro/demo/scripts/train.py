@@ -1,4 +1,4 @@
-"""A small network on scikit-learn's digits: 1,797 real images of 8 x 8 pixels."""
+"""A small network on the data set `digits`: 1,797 real images of 8 x 8 pixels."""
 # ruff: noqa: T201 - a training script prints
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import gitrepro
@@ -24,13 +23,13 @@ def settings() -> dict[str, Any]:
     return {**json.loads(Path("config.json").read_text()), **vars(parser.parse_args())}
 
 
-def digits() -> tuple[Part, Part, Part]:
-    """Training, validation and test part: the same ones for every run, whatever its seed."""
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.RandomState(0).permutation(len(images))
+def digits(run: gitrepro.Run) -> tuple[Part, Part, Part]:
+    """Training, validation and test part: of one version of the data, by one split, both named by their content."""
+    with np.load(run.dataset("digits").path) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
     train, val, test = (
-        (torch.as_tensor(images[rows] / 16).float(), torch.as_tensor(labels[rows]))
-        for rows in np.split(order, [1077, 1437])
+        (torch.as_tensor(part.take(images) / 16).float(), torch.as_tensor(part.take(labels)))
+        for part in (run.split(name) for name in ("train", "val", "test"))
     )
     return train, val, test
 
@@ -61,14 +60,16 @@ def accuracy(model: nn.Module, part: Part) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     config = settings()
-    train, val, test = digits()
-    with gitrepro.record(config=config) as run:
+    with gitrepro.record(config=config, dataset="digits", split="default") as run:
+        train, val, test = digits(run)
         run.define_metric("val/accuracy", goal="max")
         model = nn.Sequential(nn.Linear(64, config["hidden"]), nn.ReLU(), nn.Linear(config["hidden"], 10))
         for epoch in range(config["epochs"]):
             loss = train_epoch(model, train, lr=config["lr"])
             row = {"train/loss": loss, "val/accuracy": accuracy(model, val)}
             run.log(row, step=epoch)
+            if epoch % 5 == 4:
+                run.checkpoint(model=model, metric=("val/accuracy", "max"), step=epoch)
             # Printed after log() returned: from here on, this row must survive anything.
             print(f"epoch {epoch}  " + "  ".join(f"{name} {value:.4f}" for name, value in row.items()), flush=True)
         run.summary["test/accuracy"] = accuracy(model, test)  # looked at once, after the last epoch

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
+from ...errors import StorageError
 from ...store.objects import BlobStore
 from ..commit import blob_store
 from ..place import Place
@@ -88,4 +89,7 @@ def _blobs(recording: Recording, where: Place) -> BlobStore | None:
     """The store that the run will be committed beside; None where it waits to be taken in."""
     if where.repository is None or recording.folder.parent.parent != where.repository.home:
         return None
-    return blob_store(where.repository)
+    try:
+        return blob_store(where.repository)
+    except StorageError:
+        return None  # a shared store that is not mounted: what is not kept is told
