@@ -58,7 +58,6 @@ HOMES: dict[str, set[str]] = {
     "pandas": {"records"},
     "psutil": {"capture", "run", "launch"},
     "pyarrow": {"records", "data", "analysis", "store"},
-    "safetensors": {"checkpoints"},
     "scipy": {"analysis"},
     "sklearn": {"checks", "data", "demo"},
     "starlette": {"ui"},
