@@ -18,9 +18,8 @@ from ..store.gitrefs import read_ref
 from ..store.lease import Life
 from ..store.live import LiveRun
 from ..store.objects import BlobStore
-from ..store.place import store_of
+from ..store.place import is_shared, store_of
 from ..store.repository import RUNS_REF, Repository
-from ..store.roots import pin_text
 from ..store.runs import RunTree
 from .compose import CODE, LOST, Composed, compose
 
@@ -76,8 +75,11 @@ def prepare(repository: Repository, folder: Path) -> RunRecord:
         composed = compose(folder, blobs=blob_store(repository))
         if _told_lost(repository, folder, composed.record.code or {}):
             composed = compose(folder, blobs=blob_store(repository))
-    # In a store that others share, before they could see the record.
-    pin_text(repository, composed.files.values())
+    if is_shared(repository):
+        # Before others could see the record.
+        from ..store.roots import pin_text
+
+        pin_text(repository, composed.files.values())
     enqueue(repository, _pending(repository, composed))
     return composed.record
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, final
 
-from .objects.batch import freshen
+from .objects.links import freshen
 from .objects.blobs import BlobStore
 
 _ASKED_AT_ONCE: Final = 900

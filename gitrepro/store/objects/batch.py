@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from .. import fs
 from . import copying, damage, names
+from .links import give_name
 from .packfile import SMALL_BYTES, TARGET_BYTES, Entry, PackWriter
 
 if TYPE_CHECKING:
@@ -263,46 +262,3 @@ def _missing_folders(folder: Path) -> list[Path]:
         found.append(folder)
         folder = folder.parent
     return found[::-1]
-
-
-def give_name(temporary: str, target: Path, *, link: Callable[[str, Path], None] = os.link) -> None:
-    """Give a durable file its name. One that is there already, maybe being read, is not replaced but by its equal."""
-    try:
-        link(temporary, target)
-    except FileExistsError:
-        if not _stands_for(target, temporary):
-            # Not ours to freshen, or not of this size: what we have just hashed takes its place.
-            os.replace(temporary, target)
-            return
-    except PermissionError:
-        # A file system without hard links; renaming is atomic there too, and the content is the same.
-        os.replace(temporary, target)
-        return
-    except OSError as error:
-        if error.errno not in (errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        os.replace(temporary, target)
-        return
-    fs.remove_quietly(temporary)
-
-
-def _stands_for(target: Path, temporary: str) -> bool:
-    try:
-        found = os.lstat(target)
-    except FileNotFoundError:
-        return False
-    same = stat.S_ISREG(found.st_mode) and found.st_size == os.stat(temporary).st_size
-    return same and freshen(target)
-
-
-def freshen(path: Path | str) -> bool:
-    """Say that a file is wanted now, so that no collection takes it; whether that could be said."""
-    import time
-
-    now = time.time_ns()
-    try:
-        # By number: the clock of the kernel ticks, and two moments of one tick could not be told apart.
-        os.utime(path, ns=(now, now), follow_symlinks=False)
-    except (FileNotFoundError, PermissionError):
-        return False
-    return True

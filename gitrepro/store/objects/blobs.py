@@ -7,15 +7,18 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, cast, final
+from typing import IO, TYPE_CHECKING, BinaryIO, cast, final
 
 from ...errors import Damaged
 from .. import fs
 from . import copying, damage, names, packfile
-from .batch import Batch, freshen, give_name
-from .index import PackIndex, Place
+from .links import freshen, give_name
 from .names import digest_of
 from .readers import Window
+
+if TYPE_CHECKING:
+    from .batch import Batch
+    from .index import PackIndex, Place
 
 
 @final
@@ -29,11 +32,22 @@ class BlobStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.index = PackIndex(root)
+        self._index: PackIndex | None = None
+
+    @property
+    def index(self) -> PackIndex:
+        """Which pack holds which blob."""
+        if self._index is None:
+            # Not before it is asked for: most runs put a blob or two, and no pack.
+            from .index import PackIndex
+
+            self._index = PackIndex(self.root)
+        return self._index
 
     def close(self) -> None:
         """Close the index; the next question opens it again."""
-        self.index.close()
+        if self._index is not None:
+            self._index.close()
 
     # -- places
 
@@ -152,6 +166,8 @@ class BlobStore:
         Raises:
             StorageError: the disk refuses; nothing of the batch has a name.
         """
+        from .batch import Batch
+
         batch = Batch(self)
         with fs.explained(f"cannot keep blobs in {self.root}"):
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -173,6 +172,8 @@ def changed(named: str) -> SourceChanged:
 
 def sync_file_system(path: str | os.PathLike[str]) -> None:
     """Make everything durable that was written to the file system of `path`: one call for a batch of files."""
+    import ctypes
+
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         call = _syncfs()
@@ -186,4 +187,6 @@ def sync_file_system(path: str | os.PathLike[str]) -> None:
 
 
 def _syncfs() -> Any:
+    import ctypes
+
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

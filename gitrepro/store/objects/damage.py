@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from ...errors import Damaged
 from .. import fs
 from . import names, packfile
-from .index import Place
 from .names import digest_of
 from .packfile import Entry
 
 if TYPE_CHECKING:
     from .blobs import BlobStore
+    from .index import Place
 
 
 def set_aside(root: Path, path: Path, name: bytes) -> Damaged:
