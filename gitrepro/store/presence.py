@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, final
 
-from .objects.links import freshen
 from .objects.blobs import BlobStore
+from .objects.links import freshen
 
 _ASKED_AT_ONCE: Final = 900
 _NAME_BYTES: Final = 32
