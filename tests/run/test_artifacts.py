@@ -188,7 +188,11 @@ def test_a_name_that_cannot_be_is_an_error(here: Path, name: Any) -> None:
         run.artifact(b"", name)
 
 
-@pytest.mark.parametrize("thing", [None, object(), 3, {1, 2}, {"a": object()}], ids=str)
+@pytest.mark.parametrize(
+    "thing",
+    [None, object(), 3, {1, 2}, {"a": object()}],
+    ids=["nothing", "object", "number", "set", "dict of an object"],
+)
 def test_a_thing_nobody_knows_how_to_keep_is_an_error(here: Path, thing: Any) -> None:
     with gitrepro.record() as run, pytest.raises(UsageError):
         run.artifact(thing, "thing")
