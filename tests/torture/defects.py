@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .case import Trial, needs_strace
 from .cases import belongings as users
-from .cases import calls, crowds, damage, disks, ends, hostile, kills, order, powercut, stores, workers
+from .cases import calls, crowds, damage, disks, ends, hostile, keeping, kills, order, powercut, races, stores, workers
 from .mutants import MUTANTS
 from .world import FOLD, LIFE, World
 
@@ -118,6 +118,32 @@ DEFECTS = (
         attempt=_control(stores.in_place),
         needs=needs_strace,
     ),
+    Defect(
+        mutant="record before blobs",
+        found_by="kill -9 at a system call of data add",
+        attempt=_control(keeping.control_record_first),
+        needs=needs_strace,
+    ),
+    *(
+        Defect(
+            mutant=mutant,
+            found_by="the order of system calls of data add",
+            attempt=_trial(order.added, mutant),
+            needs=needs_strace,
+        )
+        for mutant in ("blobs not synced", "blobs synced late", "names not synced")
+    ),
+    Defect(
+        mutant="deleted before copied",
+        found_by="kill -9 at a system call of gc",
+        attempt=_control(keeping.control_delete_first),
+        needs=needs_strace,
+    ),
+    *(
+        Defect(mutant=mutant, found_by="writers at each step of gc", attempt=_trial(races.meeting, mutant))
+        for mutant in ("deleted at once", "no second look")
+    ),
+    Defect(mutant="no grace", found_by="writers beside gc without end", attempt=_trial(races.traffic, "no grace")),
     Defect(mutant="one temporary name", found_by="8 writers of blobs", attempt=_control(stores.control_crowd)),
     Defect(mutant="no checksums", found_by="flipped bits", attempt=_control(damage.control_checksums)),
     Defect(mutant="no magic", found_by="tails of zeros", attempt=_control(damage.control_magic)),

@@ -21,6 +21,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from . import readers
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 MOST_BYTES = 4096
 
@@ -121,6 +123,19 @@ TARGETS = {
         module="gitrepro.query",
     ),
     "tensorboard": Target(read=_tensorboard, seeds=_events, module="gitrepro.capture.written.tensorboard"),
+    "recipe": Target(read=readers.recipe, seeds=readers.recipes, module="gitrepro.records.recipe"),
+    "tree root": Target(read=readers.root, seeds=readers.roots, module="gitrepro.records.manifest"),
+    "tree shard": Target(read=readers.shard, seeds=readers.shards, module="gitrepro.records.manifest"),
+    "split": Target(read=readers.partition, seeds=readers.partitions, module="gitrepro.records.partition"),
+    "split record": Target(read=readers.split, seeds=readers.splits, module="gitrepro.records.split"),
+    "dataset record": Target(read=readers.dataset, seeds=readers.datasets, module="gitrepro.records.dataset"),
+    "statistics": Target(read=readers.statistics, seeds=readers.all_statistics, module="gitrepro.data.compare"),
+    "pack": Target(read=readers.pack, seeds=readers.packs, module="gitrepro.store.objects.packfile"),
+    "pins": Target(read=readers.pins, seeds=readers.all_pins, module="gitrepro.store.pins"),
+    "cuts of a zip file": Target(read=readers.cuts, seeds=readers.archives, module="gitrepro.store.splitters"),
+    "cuts of a tensor file": Target(read=readers.cuts, seeds=readers.tensor_files, module="gitrepro.store.splitters"),
+    "tensor file": Target(read=readers.tensors, seeds=readers.tensor_files, module="gitrepro.checkpoints.tensorfile"),
+    "checkpoint": Target(read=readers.checkpoint, seeds=readers.checkpoints, module="gitrepro.checkpoints.reading"),
 }
 
 

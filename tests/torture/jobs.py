@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import sys
 import threading
@@ -22,7 +23,7 @@ from gitrepro.store.fold import Identity
 from gitrepro.store.index import Index
 from gitrepro.store.objects import BlobStore, batch
 
-from . import harm
+from . import harm, litter, traffic
 from .mutants import plant, replace
 
 IDENTITY = Identity(name="Ada Lovelace", email="ada@example.org")
@@ -178,6 +179,49 @@ def stock(acks: str, *, mutant: str = "") -> None:
         say(acks, " ".join(["kept", *said]))
 
 
+def litter_store() -> None:
+    """Put small files of the user's among dead blobs: in files of their own, in a pack that is mostly dead; and more."""
+    kept = BlobStore(repository.find(Path.cwd(), os.environ).home / "store")
+    wanted = [litter.small_file(number) for number in range(litter.SMALL_FILES)]
+    for data in wanted[: litter.ALONE]:
+        kept.put(data)
+    dead = [litter.dead_blob(number) for number in range(2 * litter.DEAD)]
+    for among in (wanted[litter.ALONE :] + dead[: litter.DEAD], dead[litter.DEAD :]):
+        with kept.batch() as names:
+            for data in among:
+                names.put(data)
+    with kept.batch() as names:
+        names.put(litter.large_blob(1))
+        # A file in pieces, of which a file of the user's has one too.
+        pieces = [b"header", litter.tensor(), *(litter.large_blob(number) for number in range(2, 5))]
+        recipes.put_parts(names, pieces)
+
+
+def write_for_ever(acks: str, stop: str, *, seed: int) -> None:
+    """Put and name blobs that others put and name too."""
+    found = repository.find(Path.cwd(), os.environ)
+    kept, draw, fd = BlobStore(found.home / "store"), random.Random(seed), opened(acks)
+    while not Path(stop).exists():
+        print_to(fd, traffic.write(kept, found, draw, IDENTITY))
+
+
+def collect_for_ever(result: str, stop: str, *, mutant: str = "") -> None:
+    """Collect, again and again; say how often, and how many files were taken."""
+    plant(mutant)
+    traffic.shorten_grace()
+    found = repository.find(Path.cwd(), os.environ)
+    kept = BlobStore(found.home / "store")
+    while not Path(stop).exists():
+        say(result, f"{traffic.collect(kept, found)}")
+
+
+def meet(acks: str, *, number: int, mutant: str = "") -> None:
+    """A collection whose every step writers come to; say what those refer to."""
+    plant(mutant)
+    root = repository.find(Path.cwd(), os.environ).home / "store"
+    say(acks, " ".join(["kept", *traffic.meet(root, number)]))
+
+
 def listing(result: str) -> None:
     """What `gitrepro ls --json` shows."""
     with Index(repository.find(Path.cwd(), os.environ)) as index:
@@ -229,6 +273,10 @@ JOBS: dict[str, Callable[..., None]] = {
     "preempted": preempted,
     "recover": recover,
     "stock": stock,
+    "litter": litter_store,
+    "write for ever": write_for_ever,
+    "collect for ever": collect_for_ever,
+    "meet": meet,
     "listing": listing,
     "recover for ever": recover_for_ever,
     "queue": queue,
@@ -245,6 +293,8 @@ def preload() -> None:
     import pyarrow.parquet
 
     import gitrepro.audit.gate
+    import gitrepro.cli.data.add
+    import gitrepro.cli.gc
     import gitrepro.cli.label
     import gitrepro.cli.main
     import gitrepro.cli.note

@@ -287,6 +287,115 @@ def written_in_place() -> None:
     replace(batch.Batch, "_pack_up", write)
 
 
+def record_before_blobs() -> None:
+    """A data set is put on record while its large files have no names yet."""
+    from gitrepro.data import datasets
+    from gitrepro.store.objects import batch
+
+    publish, write_records = batch.Batch.publish, datasets.write_records
+    held: list[tuple[batch.Batch, Any, Any]] = []
+
+    def only_packs(self: batch.Batch) -> None:
+        held.append((self, self._loose[:], self._recipes[:]))
+        self._loose.clear()
+        self._recipes.clear()
+        self._made = False  # its temporaries are kept
+        publish(self)
+
+    def then_the_rest(*args: Any, **options: Any) -> None:
+        write_records(*args, **options)
+        while held:
+            each, each._loose, each._recipes = held.pop()
+            each._made = True
+            publish(each)
+
+    replace(batch.Batch, "publish", only_packs)
+    replace(datasets, "write_records", then_the_rest)
+
+
+def blobs_not_synced() -> None:
+    """Blobs get their names without a sync."""
+    from gitrepro.store.objects import batch
+
+    replace(batch.Batch, "_sync", lambda *_: None)
+
+
+def blobs_synced_late() -> None:
+    """Blobs are synced once they have their names."""
+    from gitrepro.store.objects import batch
+
+    real, name_blobs = batch.Batch._sync, batch.Batch._name_blobs
+
+    def name_and_sync(self: batch.Batch) -> None:
+        name_blobs(self)
+        real(self, [str(self._store.pack_path(name)) for _, name, _ in self._packs])
+
+    replace(batch.Batch, "_sync", lambda *_: None)
+    replace(batch.Batch, "_name_blobs", name_and_sync)
+
+
+def names_not_synced() -> None:
+    """The folders in which blobs get their names are not synced."""
+    from gitrepro.store.objects import batch
+
+    replace(batch.Batch, "_sync_folders", lambda *_: None)
+
+
+def deleted_before_copied() -> None:
+    """A collection takes a pack, and then writes what is needed of it into another one."""
+    from gitrepro.store.gc import sweeping
+
+    def repack(self: Any, packs: Any, plan: Any) -> None:
+        listed = list(packs)
+        needed = [each for pack in listed if pack.live for each in self._needed(pack.old.path, plan)]
+        for pack in listed:
+            self.take(pack.old, kind="packs")
+        with self._store.batch() as batch:
+            for name, data in needed:
+                batch.put_anew(name, data)
+
+    replace(sweeping._Sweeper, "repack", repack)
+
+
+def no_second_look() -> None:
+    """A collection does not look again whether somebody has come to want what it takes."""
+    from gitrepro.store.gc import sweeping
+
+    def take(self: Any, old: Any, *, kind: str) -> None:
+        self._between("look", old.path)
+        self._between("rename", old.path)
+        fs.make_directories(self._place / kind)
+        try:
+            old.path.rename(self._place / kind / f"{old.path.parent.name}.{old.path.name}.{os.urandom(4).hex()}")
+        except FileNotFoundError:
+            return
+        self._between("look again", old.path)
+        self._done.taken += 1
+
+    replace(sweeping._Sweeper, "take", take)
+
+
+def deleted_at_once() -> None:
+    """A collection deletes, as soon as it has found that nothing names a file."""
+    from gitrepro.store.gc import sweeping
+
+    def take(self: Any, old: Any, *, kind: str) -> None:
+        self._between("look", old.path)
+        self._between("rename", old.path)
+        fs.remove_quietly(old.path)
+        self._between("look again", old.path)
+        self._done.taken += 1
+
+    replace(sweeping._Sweeper, "take", take)
+
+
+def no_grace() -> None:
+    """A collection takes what is young as well."""
+    from gitrepro.store.gc import looking
+
+    replace(looking._Tally, "is_young", lambda *_: False)
+
+
 def one_temporary_name() -> None:
     """All writers use one temporary name."""
     replace(fs, "temporary_name", lambda path: f"{path}.tmp")
@@ -354,6 +463,14 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "no rescue": no_rescue,
     "no copies": no_copies,
     "written in place": written_in_place,
+    "record before blobs": record_before_blobs,
+    "blobs not synced": blobs_not_synced,
+    "blobs synced late": blobs_synced_late,
+    "names not synced": names_not_synced,
+    "deleted before copied": deleted_before_copied,
+    "no second look": no_second_look,
+    "deleted at once": deleted_at_once,
+    "no grace": no_grace,
     "one temporary name": one_temporary_name,
     "stale index": stale_index,
     "user index": user_index,

@@ -83,6 +83,16 @@ def paths(repo: Path) -> list[str]:
     return [path for path in git(repo, "ls-tree", "-r", "-z", "--name-only", RUNS).decode().split("\0") if path]
 
 
+def files(repo: Path) -> dict[str, bytes]:
+    """Every file of the run ref's tree with its bytes. Raises AssertionError where one cannot be read."""
+    if not git(repo, "for-each-ref", RUNS):
+        return {}
+    entries = [entry.split("\t", 1) for entry in git(repo, "ls-tree", "-r", "-z", RUNS).decode().split("\0") if entry]
+    oids = {path: head.split()[2] for head, path in entries}
+    contents = _contents(repo, oids.values())
+    return {path: contents[oid] for path, oid in oids.items()}
+
+
 def events(repo: Path) -> list[str]:
     """The text of every event on record."""
     return [git(repo, "show", f"{RUNS}:{path}").decode() for path in paths(repo) if path.startswith("events/")]

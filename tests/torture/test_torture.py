@@ -78,8 +78,8 @@ def test_every_planted_defect_is_hunted() -> None:
     assert {defect.mutant for defect in defects.DEFECTS} == set(MUTANTS) - {""}
 
 
-def test_the_oracle_loads_nothing_of_gitrepro() -> None:
-    script = "import sys; from tests.torture import oracle; import pyarrow.parquet; "
+def test_the_oracles_load_nothing_of_gitrepro() -> None:
+    script = "import sys; from tests.torture import litter, oracle, stores; import pyarrow.parquet; "
     script += "print([name for name in sys.modules if name.partition('.')[0] == 'gitrepro'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

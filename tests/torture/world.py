@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
-from . import oracle
+from . import litter, oracle
 from .faults import Point, points, strike
 from .nursery import Nursery
 
@@ -74,6 +74,7 @@ class Scenario:
 LIFE, DIRTY, RECOVER, LS = "start, log, finish, commit", "the same, dirty tree", "recover", "ls"
 FOLD, TAG, LABEL, NOTE = "fold", "tag", "label", "note"
 STOCK = "blobs put in a batch: files, packs, a recipe"
+ADD, COLLECT = "data add", "gc: dead files and packs, packs written anew, the trash"
 TAG_NAME, WORD = "result/kept", "kept"
 _LOGGING = {"warned": "{warned}"}
 SCENARIOS = {
@@ -85,6 +86,8 @@ SCENARIOS = {
     TAG: Scenario(template="recorded", job="command", args=("tag", TAG_NAME, "@last")),
     LABEL: Scenario(template="recorded", job="command", args=("label", "@last", WORD)),
     STOCK: Scenario(template="clean", job="stock", args=("{acks}",)),
+    ADD: Scenario(template="folder", job="command", args=("data", "add", "data", "digits", "--label", "folder")),
+    COLLECT: Scenario(template="littered", job="command", args=("gc", "--yes")),
     NOTE: Scenario(template="recorded", job="command", args=("note", "@last", WORD)),
 }
 
@@ -207,6 +210,17 @@ class World:
         self._killed(place)
         assert self.run(place, "queue", WORD) == 0, place.said
 
+    def _folder(self, place: Place) -> None:
+        """A folder of the user's, to be added as a data set."""
+        litter.make_folder(place.repo / "data")
+
+    def _littered(self, place: Place) -> None:
+        """A data set on record, and beside its blobs in the store all that a collection takes, as old as need be."""
+        self._folder(place)
+        assert self.run(place, "litter") == 0, place.said
+        assert self.run(place, "command", *SCENARIOS[ADD].args) == 0, place.said
+        litter.leave(place.repo / ".git" / "gitrepro" / "store", back=place.root / "back")
+
     def _rich(self, place: Place) -> None:
         """Something in every corner of a repository that a tracker could disturb."""
         repo = place.repo
@@ -233,6 +247,8 @@ TEMPLATES: dict[str, Callable[[World, Place], None]] = {
     "killed": World._killed,
     "recorded": World._recorded,
     "queued": World._queued,
+    "folder": World._folder,
+    "littered": World._littered,
     "rich": World._rich,
 }
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from . import belongings, calls, crowds, damage, disks, ends, hostile, kills, order, powercut, stores, workers
+from . import (
+    belongings,
+    calls,
+    crowds,
+    damage,
+    disks,
+    ends,
+    hostile,
+    keeping,
+    kills,
+    order,
+    powercut,
+    races,
+    stores,
+    workers,
+)
 
 CASES = (
     *order.CASES,
@@ -12,6 +27,8 @@ CASES = (
     *disks.CASES,
     *ends.CASES,
     *stores.CASES,
+    *keeping.CASES,
+    *races.CASES,
     *workers.CASES,
     *crowds.CASES,
     *belongings.CASES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,14 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import oracle, stores
-from ..case import Case, Trial, needs_strace, scene
-from ..faults import Point, strike
+from ..case import RETRY_SECONDS, Case, Trial, needs_strace, scene
+from ..faults import Point, Struck, strike
 from ..world import SCENARIOS, STOCK, Place, World, make_repository
 from .disks import needs_mount
 
 KILLS = 200
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS")
 WRITERS = 8
+BATCHES = 2
+"""A disk that refuses from then on lets each batch leave its folder behind."""
 
 
 def home(place: Place) -> Path:
@@ -33,17 +36,26 @@ def promised(place: Place) -> list[str]:
     return [word for line in text[: text.rfind("\n") + 1].splitlines() for word in line.split()[1:]]
 
 
-def kill(scenario: str) -> Callable[[World, int, random.Random], Trial]:
+Settle = Callable[[World, Place], list[str]]
+"""Judges a place after a fault, does there the same again without one, and judges again."""
+Sort = Callable[[World, int, random.Random], Trial]
+
+
+def kill(scenario: str, settle: Settle, *, within_seconds: float = 0.12) -> Sort:
+    """kill -9 at each call, and when those are through, at moments."""
+
     def trial(world: World, number: int, rng: random.Random) -> Trial:
         found = world.points(scenario)
         if number < len(found):
-            return struck(world, scenario, found[number], "signal=SIGKILL")
-        return at_random(world, scenario, rng)
+            return struck(world, scenario, found[number], "signal=SIGKILL", settle)
+        return at_random(world, scenario, rng, settle, within_seconds=within_seconds)
 
     return trial
 
 
-def struck(world: World, scenario: str, point: Point, fault: str, *, mutant: str = "", once: bool = True) -> Trial:
+def struck(
+    world: World, scenario: str, point: Point, fault: str, settle: Settle, *, mutant: str = "", once: bool = True
+) -> Trial:
     """Strike at one call, judge, do the same again without a fault, judge again."""
     assert world.strace
     with scene(world, SCENARIOS[scenario].template) as place:
@@ -51,7 +63,8 @@ def struck(world: World, scenario: str, point: Point, fault: str, *, mutant: str
         pid = world.begin(place, scenario, mutant=mutant)
         inject = f"{point.call}:{fault}:when={point.number}{'' if once else '+'}"
         hit = strike(world.nursery, pid, strace=world.strace, log=place.root / "trace", inject=inject)
-        trial = Trial(problems=settled(world, scenario, place))
+        trial = Trial(problems=_ended(hit, place, streams_refuse=point.call == "write" and not once))
+        trial.problems += settle(world, place)
         if "Traceback" in place.said:
             trial.problems.append(f"a traceback: {place.said[-400:]}")
         trial.problems += oracle.differences(before, oracle.belongings(place.repo))
@@ -61,21 +74,36 @@ def struck(world: World, scenario: str, point: Point, fault: str, *, mutant: str
         return trial
 
 
-def at_random(world: World, scenario: str, rng: random.Random, *, mutant: str = "") -> Trial:
+def _ended(hit: Struck, place: Place, *, streams_refuse: bool) -> list[str]:
+    """It was killed, or did what it had to, or said that the disk refuses."""
+    # Where every write is refused, those to the standard streams are too, and Python itself says 120.
+    allowed = (0, 4, -signal.SIGKILL, *([120] if streams_refuse else []))
+    return [] if hit.code in allowed else [f"it ended with {hit.code}: {place.said[-300:]}"]
+
+
+def at_random(
+    world: World,
+    scenario: str,
+    rng: random.Random,
+    settle: Settle,
+    *,
+    mutant: str = "",
+    within_seconds: float = 0.12,
+) -> Trial:
     """Kill at a moment, not at a call: within writes too."""
     with scene(world, SCENARIOS[scenario].template) as place:
         pid = world.begin(place, scenario, mutant=mutant)
         while _state(pid) not in "Tt":
             time.sleep(0.001)
         os.kill(pid, signal.SIGCONT)
-        time.sleep(rng.uniform(0.0, 0.12))
+        time.sleep(rng.uniform(0.0, within_seconds))
         try:
             os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        world.nursery.wait(pid)
-        trial = Trial(problems=settled(world, scenario, place))
-        trial.facts["kills at a moment"] = 1
+        code = world.nursery.wait(pid)
+        trial = Trial(problems=settle(world, place))
+        trial.facts["kills at a moment"] = int(code == -signal.SIGKILL)
         return trial
 
 
@@ -83,21 +111,31 @@ def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def settled(world: World, scenario: str, place: Place) -> list[str]:
-    problems = stores.judge(home(place), promised(place))
+def settled(world: World, place: Place) -> list[str]:
+    """The blobs that were promised are here, then and at last."""
+    problems = stores.judge(home(place), promised(place), strays=BATCHES)
+    if said := again(world, STOCK, place):
+        return [*problems, *said]
+    last = stores.judge(home(place), promised(place), strays=BATCHES)
+    return problems + [f"given again: {problem}" for problem in last]
+
+
+def again(world: World, scenario: str, place: Place) -> list[str]:
+    """Do the same without a fault."""
     program = SCENARIOS[scenario]
     args = [arg.format(acks=place.acks) for arg in program.args]
-    if world.run(place, program.job, *args, **program.options) != 0:
-        return [*problems, f"given again it fails: {place.said[-400:]}"]
-    again = stores.judge(home(place), promised(place))
-    return problems + [f"given again: {problem}" for problem in again]
+    if world.run(place, program.job, *args, seconds=RETRY_SECONDS, **program.options) == 0:
+        return []
+    return [f"given again it fails: {place.said[-400:]}"]
 
 
-def error(scenario: str) -> Callable[[World, int, random.Random], Trial]:
+def error(scenario: str, settle: Settle) -> Sort:
+    """Each error at each call, once and from then on."""
+
     def trial(world: World, number: int, _rng: random.Random) -> Trial:
         variant, at = divmod(number, len(world.points(scenario)))
         name, once = ERRORS[variant // 2], variant % 2 == 0
-        return struck(world, scenario, world.points(scenario)[at], f"error={name}", once=once)
+        return struck(world, scenario, world.points(scenario)[at], f"error={name}", settle, once=once)
 
     return trial
 
@@ -130,7 +168,7 @@ def full(world: World, _number: int, rng: random.Random, *, mutant: str = "") ->
         if code not in (0, 4) or "Traceback" in place.said:
             trial.problems.append(f"it ended with {code}: {place.said[-300:]}")
         ballast.unlink()
-        trial.problems += settled(world, STOCK, place)
+        trial.problems += settled(world, place)
         trial.facts["puts that found no room"] = int(code == 4)
         return trial
 
@@ -163,19 +201,21 @@ def needs_ext4(world: World) -> str:
 # -- controls
 
 
-def control(mutant: str) -> Callable[[World, random.Random], list[str]]:
+def control(scenario: str, settle: Settle, mutant: str, where: str) -> Callable[[World, random.Random], list[str]]:
+    """Kill a program with a planted fault at each point where it touches `where`, until the judge speaks."""
+
     def found(world: World, rng: random.Random) -> list[str]:
-        writes = [point for point in world.points(STOCK) if point.call == "write" and "store" in point.place]
-        rng.shuffle(writes)
-        for point in writes:
-            if problems := struck(world, STOCK, point, "signal=SIGKILL", mutant=mutant).problems:
+        chosen = [point for point in world.points(scenario) if re.search(where, f"{point.call} {point.place}")]
+        rng.shuffle(chosen)
+        for point in chosen:
+            if problems := struck(world, scenario, point, "signal=SIGKILL", settle, mutant=mutant).problems:
                 return problems
         return []
 
     return found
 
 
-in_place = control("written in place")
+in_place = control(STOCK, settled, "written in place", "^write .*store")
 
 
 def control_full(world: World, rng: random.Random) -> list[str]:
@@ -198,7 +238,7 @@ CASES = (
         promise="a name has its whole bytes or is not there; given again, all is there",
         full=lambda world: max(KILLS, len(world.points(STOCK))),
         ci=10,
-        trial=kill(STOCK),
+        trial=kill(STOCK, settled),
         control=in_place,
         needs=needs_strace,
     ),
@@ -207,7 +247,7 @@ CASES = (
         promise="a refusal is said, leaves no wrong name, and a later retry succeeds",
         full=lambda world: len(world.points(STOCK)) * len(ERRORS) * 2,
         ci=10,
-        trial=error(STOCK),
+        trial=error(STOCK, settled),
         control=in_place,
         needs=needs_strace,
     ),
