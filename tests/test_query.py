@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import cache, partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from gitrepro.query.match import like
 from gitrepro.query.nodes import AllOf, Among, AnyOf, Compare, Contains, Glob, Node, Not, Present, Text
 from gitrepro.records.facts import Facts
 from gitrepro.records.term import Term, scalar, text
+from gitrepro.records.used import DIGEST, Used, used
 from gitrepro.records.words import vocabulary
 from gitrepro.store.index import schema
 from gitrepro.store.index.rows import Row, put
@@ -42,25 +44,35 @@ class Known:
         return iter(self.names[kind])
 
 
-def run(metrics=(), config=(), labels=(), words="", **fields) -> Facts:
+def run(metrics=(), config=(), labels=(), words="", data=(), **fields) -> Facts:
     return Facts(
         fields={"status": "finished", "removed": 0, **fields},
         metrics=dict(metrics),
         config=dict(config),
         labels=tuple(labels),
         words=vocabulary([words]),
+        used=used(data),
     )
+
+
+def data_set(name: str | None, version: str | None, digit: str, *splits: str) -> dict[str, Any]:
+    """An entry of `data`; the digest is one digit over and over."""
+    parts = [{"name": split, "version": "v1", "digest": f"b3:{'5' * 63}{at}"} for at, split in enumerate(splits)]
+    return {"name": name, "version": version, "digest": f"b3:{digit * 64}", "splits": parts}
 
 
 RUNS = {
     "a": run({"val/acc": 0.9, "loss": 0.1}, {"lr": 0.1, "model.depth": 12, "opt": "adam", "amp": 1}, group="wd-study",
              name="brisk-otter", seed=0, dirty=0, duration_seconds=7300.0, started_at="2026-11-01T23:59:59.999999Z"),
     "b": run({"val/acc": math.nan, "loss": 0.2}, {"lr": 0.01, "model.depth": 6, "opt": "sgd", "lrs": "[0.1, 0.2]"},
-             labels=("keep", "v1"), name="calm-otter", seed=4, dirty=1, started_at="2026-11-02T00:00:00.000000Z"),
+             labels=("keep", "v1"), name="calm-otter", seed=4, dirty=1,
+             data=[data_set("digits", "v1", "1", "default")], started_at="2026-11-02T00:00:00.000000Z"),
     "c": run({"val/acc": math.inf}, {"lr": "auto", "version": "3", r"weird\.key": 1}, labels=("drop",), seed=5,
              name="[c]", status="failed", duration_seconds=60.0, note="a Cosine schedule", words="a Cosine schedule",
+             data=[data_set("digits", "v2", "2"), data_set("bees", None, "3", "fold-0", "fold-1")],
              started_at="2026-11-20T12:00:00.000000Z", commit_id="9fceb02d0ae598e95dc970b74767f19372d61af8"),
-    "d": run({"x y": 3, "config.odd": 1}, {"version": 3, "val/acc": 7}, words="café Über", started_at="?"),
+    "d": run({"x y": 3, "config.odd": 1}, {"version": 3, "val/acc": 7}, words="café Über", started_at="?",
+             data=[{"digest": f"b3:{'4' * 64}"}]),
 }  # fmt: skip
 NAMES = Known(
     {name for run in RUNS.values() for name in run.metrics}, {key for run in RUNS.values() for key in run.config}
@@ -72,7 +84,7 @@ def database(runs: dict[str, Facts]) -> sqlite3.Connection:
     schema.create(db)
     rows = [
         Row(id=name, facts=Facts(fields={**facts.fields, "id": name}, metrics=facts.metrics, config=facts.config,
-                                 labels=facts.labels, words=facts.words), goals={}, listing="{}")
+                                 labels=facts.labels, words=facts.words, used=facts.used), goals={}, listing="{}")
         for name, facts in runs.items()
     ]  # fmt: skip
     put(db, rows)
@@ -151,6 +163,42 @@ def found(query: str) -> str:
         ("config.val/acc == 7", "d"),
         ("config.amp == true", "a"),
         ("config.lrs contains '0.2'", "b"),
+        ("data == digits@v1", "b"),
+        ("data == 'digits'", "bc"),
+        ("data in (bees, digits@v1)", "bc"),
+        ("data ~ dig*", "bc"),
+        ("data ~ 'd*@v2'", "c"),
+        ("data contains igi", "bc"),
+        ("data ~ b*", "cd"),  # of what has no name, the digest is one
+        ("data == digit", ""),
+        ("data == digits@v", ""),
+        ("data == b3:1", "b"),
+        ("data == b3:11112", ""),
+        (f"data == b3:{'2' * 64}", "c"),
+        ("data == digits@b3:22", "c"),
+        ("data == bees@b3:22", ""),
+        ("data in (b3:22, b3:4)", "cd"),
+        ("data ~ 'b3:?2*'", "c"),
+        ("data contains b3:4", "d"),
+        ("data exists", "bcd"),
+        ("data is missing", "a"),
+        ("not data exists", "a"),
+        ("data != digits@v1", "acd"),
+        ("data != digits", "ad"),
+        ("data not in (digits, bees)", "ad"),
+        ("data !~ '*@*'", "ad"),
+        ("data != b3:1", "acd"),
+        ("split == default", "b"),
+        ("split == default@v1", "b"),
+        ("split == digits/default", "b"),
+        ("split == digits/default@v1", "b"),
+        ("split == bees/default", ""),
+        ("split ~ fold-* and not split == fold-2", "c"),
+        ("split == b3:5555", "bc"),
+        (f"split == b3:{'5' * 63}1", "c"),
+        ("split == digits", ""),
+        ("data == default", ""),
+        ("split is missing", "ad"),
     ],
 )
 def test_a_query_finds(query: str, runs: str) -> None:
@@ -225,6 +273,11 @@ def test_text_that_looks_like_a_number_is_text(query: str, runs: str) -> None:
         ("duration > soon", 11, "1h30m"),
         ("dirty == maybe", 9, "true or false"),
         ("label < b", 8, "no order"),
+        ("data < b", 7, "data sets have no order"),
+        ("split in 0..4", 9, "list in brackets"),
+        ("data == null", 8, "is missing"),
+        ("not data", 8, "is missing"),
+        ("dta == x", 0, "data"),
         ("duration ~ 2*", 11, "expected =="),
         ("name ~ **********", 7, "stars"),
         ("text '!?'", 5, "letters and digits"),
@@ -301,11 +354,20 @@ VALUES = st.one_of(
 ).map(scalar)
 TERMS = st.sampled_from(
     [Term("metric", "m"), Term("metric", "it's \"m\""), Term("config", "a.b"), Term("config", "M"),
-     Term("field", "name"), Term("field", "seed"), Term("label", "")]
+     Term("field", "name"), Term("field", "seed"), Term("label", ""),
+     Term("data", ""), Term("data", DIGEST), Term("split", ""), Term("split", DIGEST)]
 )  # fmt: skip
+USED = st.builds(
+    Used, st.sampled_from(["data", "split"]), TEXTS, st.one_of(st.just(""), TEXTS), TEXTS, dataset=TEXTS
+).filter(lambda each: each.shown)
 FACTS = st.builds(
-    lambda metrics, config, name, seed, labels, words: Facts(
-        fields={"removed": 0, **name, **seed}, metrics=metrics, config=config, labels=labels, words=vocabulary([words])
+    lambda metrics, config, name, seed, labels, words, held: Facts(
+        fields={"removed": 0, **name, **seed},
+        metrics=metrics,
+        config=config,
+        labels=labels,
+        words=vocabulary([words]),
+        used=held,
     ),
     st.dictionaries(st.sampled_from(["m", 'it\'s "m"']), VALUES),
     st.dictionaries(st.sampled_from(["a.b", "M"]), VALUES),
@@ -313,6 +375,7 @@ FACTS = st.builds(
     st.fixed_dictionaries({}, optional={"seed": VALUES}),
     st.lists(TEXTS, max_size=3, unique=True).map(tuple),
     st.text(CHARACTERS, max_size=12),
+    st.lists(USED, max_size=3, unique=True).map(tuple),
 )
 ORDERED = VALUES.filter(lambda value: value == value)
 WORDS = st.sampled_from(["a", "b", "ab", "0", "e", "ss", "i", "a*", "e*"])
@@ -359,7 +422,8 @@ def test_any_text_is_a_query_or_a_query_error(query: str) -> None:
 
 
 PIECES = st.sampled_from(
-    "seed lr val/acc label started duration dirty name 'x y' 0..4 .. 1 -7d 2h 2026-11-01 nan inf true null in not and"
+    "seed lr val/acc label data split digits@v1 b3:1"
+    " started duration dirty name 'x y' 0..4 .. 1 -7d 2h 2026-11-01 nan inf true null in not and"
     " or is missing exists contains text ( ) , == != < <= > >= ~ !~ = ! '".split()
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from ..query import term
 from ..records.seeds import seed_text, the_seed
 from ..records.term import Term
+from ..records.used import DATA, shown, used
 from ..store.index import ATTEMPTS
 from .present import duration, number, status
 
@@ -71,10 +72,11 @@ OWN: Final = {
         Column(title="code", cell=_code, always=True),
         Column(title="group", cell=lambda run: run.listing["group"] or ""),
         Column(title="labels", cell=lambda run: " ".join(map(str, run.listing["labels"]))),
+        Column(title="data", cell=lambda run: shown(used(run.listing["data"]), DATA)),
     )
 }
 # What a narrow terminal leaves out, the first one first.
-SPARE: Final = ("kind", "labels", "duration", "code", "group", "seed")
+SPARE: Final = ("kind", "labels", "data", "duration", "code", "group", "seed")
 
 
 def standard(runs: Iterable[dict[str, Any]]) -> list[Column]:

@@ -12,6 +12,7 @@ import click
 
 from ..query import Query, parse, term
 from ..records.term import Term
+from ..records.used import DATA, SPLIT
 from ..store.index import ATTEMPTS, NEWEST_FIRST, Index
 from ..store.repository import Repository
 from . import here
@@ -32,16 +33,18 @@ A query joins conditions with and, or, not and brackets:
   gitrepro ls "status in (failed, crashed) and started > -7d"
   gitrepro ls "label == keep or note contains 'paper'"
   gitrepro ls 'name ~ "otter*" and duration > 2h'
+  gitrepro ls 'data == digits@v1 and split == default'
   gitrepro ls 'text "cosine schedule"'
 \b
 Fields: id name kind status group label started ended duration seed commit
-branch tree dirty actor email host note argv lineage resumes set.
+branch tree dirty actor email host note argv lineage resumes set data split.
 Any other name is a metric, when there is one, else a key of the config;
 metric.NAME and config.KEY say which, and quotes hold odd ones: config."a.b".
 \b
 A run without the value matches no condition on it: `x != 1` is another x
 than 1, `not x == 1` all else. `x is missing` and `x exists` ask for it.
-Times are UTC; a date is its whole day.
+Times are UTC; a date is its whole day. `data == digits` is any version of
+it; a digest may be cut short: `data == b3:2555`.
 """
 
 
@@ -193,12 +196,14 @@ def _found(index: Index, live: list[Underway], search: _Search, terms: Sequence[
 
 def _held(index: Index, found: Facts, terms: Iterable[Term]) -> dict[Term, Any]:
     held = {term: found.values(term) for term in terms if term != ATTEMPTS}
-    texts = {
-        term: " ".join(map(str, values)) if term.kind == "label" else values[0]
-        for term, values in held.items()
-        if values
-    }
+    texts = {term: _text(term, found, values) for term, values in held.items() if values}
     return {**texts, ATTEMPTS: 1 + index.attempts(str(found.fields.get("lineage", "")))}
+
+
+def _text(term: Term, found: Facts, values: Sequence[Any]) -> Any:
+    if term.kind in (DATA, SPLIT):
+        return found.fields[term.kind]
+    return " ".join(map(str, values)) if term.kind == "label" else values[0]
 
 
 def _merged(live: list[Shown], recorded: list[Shown], search: _Search) -> list[Shown]:

@@ -19,6 +19,8 @@ _EPILOG: Final = """\b
 \b
 runs    one row a run; metrics under their names, config as "config.lr"
 labels  id, label
+data    id, kind (data or split), name, version, digest, dataset: a row for
+        each data set and split of a run; `runs` has them as text
 extra   id, kind, key, value: metrics and config keys beyond the 1,500
         that have a column of their own
 \b

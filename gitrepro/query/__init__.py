@@ -8,6 +8,8 @@ A query becomes SQL for the index and a plain test for runs under way; both answ
   `config.x` say which; `config."a.b"` is a key with a dot in it.
 - A number is equal to a number, text to text: `config.version == "3"` is not `config.version == 3`. Text needs quotes
   only where it has spaces or looks like a number. A list is its JSON text.
+- `data` and `split` are what a run has on record: `data == digits` is any version of it, `data == digits@v1` that one,
+  `data == b3:2555` its content, by the beginning of the digest. `data != digits` finds runs without it, as of labels.
 - Times are UTC, and a date is its whole day: `started == 2026-11-01`, `started > -7d`.
 """
 

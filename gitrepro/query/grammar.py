@@ -15,11 +15,13 @@ from dataclasses import replace
 from typing import Final, NoReturn
 
 from ..records.term import Scalar, Term
+from ..records.used import DATA, SPLIT
 from ..records.words import words_of
 from .lex import Token, bare_word, fault, tokens
+from .many import MANY, meant, one_is
 from .names import TYPES, Names, term_of
 from .nodes import AllOf, Among, AnyOf, Compare, Contains, Glob, Node, Not, Present, Text
-from .values import Moment, content, duration, moment, plain
+from .values import Moment, content, duration, moment, nothing, plain
 
 DEPTH_AT_MOST: Final = 50
 CONDITIONS_AT_MOST: Final = 200
@@ -147,10 +149,13 @@ class Parser:
         if _type_of(term) == "commit" and op in ("==", "!="):
             glob = Glob(term, f"{value}*" if len(str(value)) < 40 else str(value))
             return glob if op == "==" else _unlike(term, glob)
-        if term.kind == "label" and op in _ORDERED:
-            self._fail(token, "labels have no order", "expected == != ~ in")
+        if term.kind not in MANY:
+            return Compare(term, op, value)
+        if op in _ORDERED:
+            self._fail(token, f"{MANY[term.kind]} have no order", "expected == != ~ in")
         # A run has many labels: `label != x` is a run that has not that one.
-        return Not(Compare(term, "==", value)) if term.kind == "label" and op == "!=" else Compare(term, op, value)
+        node = one_is(term, str(value))
+        return Not(node) if op == "!=" else node
 
     def _value(self, term: Term, token: Token, *, ordered: bool) -> Scalar | Moment:
         self._values += 1
@@ -158,6 +163,8 @@ class Parser:
             self._fail(token, "the query has too many values", f"at most {VALUES_AT_MOST} are read")
         match _type_of(term):
             case "text" | "commit":
+                if term.kind in (DATA, SPLIT):
+                    nothing(self._query, token)
                 return content(token)
             case "time":
                 return moment(self._query, token, self._now)
@@ -190,7 +197,7 @@ class Parser:
 
     def _range(self, term: Term) -> Node:
         first, last = self._ends()
-        if term.kind == "label" or _type_of(term) in ("text", "commit", "flag"):
+        if _type_of(term) in ("text", "commit", "flag"):
             self._fail(first, "a range is of numbers or times", "expected a list in brackets, as `in (a, b)`")
         low, high = (self._value(term, token, ordered=True) for token in (first, last))
         if isinstance(low, Moment) and isinstance(high, Moment):
@@ -219,13 +226,13 @@ class Parser:
         if pattern.count("*") > _STARS_AT_MOST:
             self._fail(token, "the pattern has too many stars", f"at most {_STARS_AT_MOST} are read")
         self._only_of_text(term, token)
-        return Glob(term, pattern)
+        return Glob(meant(term, pattern), pattern)
 
     def _contains(self, term: Term, token: Token) -> Node:
         self._only_of_text(term, token)
         if not content(token):
             self._fail(token, "every text contains nothing", "expected some text")
-        return Contains(term, content(token))
+        return Contains(meant(term, content(token)), content(token))
 
     def _only_of_text(self, term: Term, token: Token) -> None:
         if _type_of(term) in ("time", "duration", "flag"):
@@ -268,14 +275,14 @@ class Parser:
 
 
 def _type_of(term: Term) -> str:
-    if term.kind == "label":
+    if term.kind in MANY:
         return "text"
     return TYPES[term.key] if term.kind == "field" else "any"
 
 
 def _unlike(term: Term, node: Node) -> Node:
-    """The opposite of a condition, among the runs that have a value; of labels, among all."""
-    return Not(node) if term.kind == "label" else AllOf((Present(term), Not(node)))
+    """The opposite of a condition, among the runs that have a value; of what a run has many of, among all."""
+    return Not(node) if term.kind in MANY else AllOf((Present(term), Not(node)))
 
 
 def _compare_time(term: Term, op: str, when: Moment) -> Node:

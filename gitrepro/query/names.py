@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from ..errors import QueryError
 from ..records.term import Term, escaped, text
 from .lex import Token, fault
+from .many import MANY
 
 # The name in a query: the field of a run's facts, and how its values are written.
 FIELDS: Final[dict[str, tuple[str, str]]] = {
@@ -65,8 +66,8 @@ def term_of(query: str, token: Token, names: Names) -> Term:
         name = _ALSO.get(token.bare, token.bare)
         if name in FIELDS:
             return Term("field", FIELDS[name][0])
-        if name == "label":
-            return Term("label", "")
+        if name in MANY:
+            return Term(name, "")
     kind, rest = _named_kind(token)
     for each in [kind] if kind else ["metric", "config"]:
         key = _key(rest, each)
@@ -104,9 +105,9 @@ def _unknown(query: str, token: Token, kind: str, key: str, names: Names) -> Que
     }
     import difflib  # only a slip needs it
 
-    near = [] if kind else difflib.get_close_matches(key, [*FIELDS, "label"], n=2)
+    near = [] if kind else difflib.get_close_matches(key, [*FIELDS, *MANY], n=2)
     near += [plain[name] for name in difflib.get_close_matches(key, plain, n=3)]
     near += [plain[name] for name in plain if name.startswith(f"{key}.")][:3]
     what = {"metric": "no metric", "config": "no config key"}.get(kind, "no field, metric or config key")
-    why = f"nearest: {', '.join(dict.fromkeys(near))}" if near else f"fields are {', '.join([*FIELDS, 'label'])}"
+    why = f"nearest: {', '.join(dict.fromkeys(near))}" if near else f"fields are {', '.join([*FIELDS, *MANY])}"
     return fault(query, token.at, f"there is {what} {key!r:.80}", why)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from ..records.term import Term
+from ..records.used import DATA, SPLIT
 from .nodes import AllOf, Among, AnyOf, Compare, Contains, Glob, Node, Not, Present, Text
 
 Place: TypeAlias = Callable[[Term], str]
@@ -32,6 +33,11 @@ def compiled(node: Node, place: Place) -> tuple[str, list[Any]]:
     if node.term.kind == "label":
         text, values = _test(node, "label")
         return f"runs.row IN (SELECT labels.row FROM labels WHERE {text})", values
+    if node.term.kind in (DATA, SPLIT):
+        text, values = _test(node, "value")
+        named = f"SELECT number FROM data_names WHERE kind = ? AND what = ? AND {text}"
+        found = f"runs.row IN (SELECT uses.row FROM uses WHERE uses.number IN ({named}))"
+        return found, [node.term.kind, node.term.key, *values]
     return _test(node, place(node.term))
 
 

@@ -48,9 +48,8 @@ def plain(query: str, token: Token, *, ordered: bool) -> Scalar:
     word = content(token)
     if token.quoted:
         return word
-    if word in _NOTHING and not ordered:
-        why = "a value that is null counts as missing"
-        raise fault(query, token.at, f"{word} is no value", why, "say `is missing`, or put the word in quotes")
+    if not ordered:
+        nothing(query, token)
     found = _WORDS.get(word, number_of(word))
     if not ordered:
         return word if found is None else found
@@ -59,6 +58,15 @@ def plain(query: str, token: Token, *, ordered: bool) -> Scalar:
     if isinstance(found, float) and math.isnan(found):
         raise fault(query, token.at, "nothing is less or greater than NaN", "`== nan` finds where a value is NaN")
     return found
+
+
+def nothing(query: str, token: Token) -> None:
+    """Refuse a bare `null`: it asks whether there is a value. Raises `QueryError`."""
+    if content(token) in _NOTHING and not token.quoted:
+        why = "a value that is null counts as missing"
+        raise fault(
+            query, token.at, f"{content(token)} is no value", why, "say `is missing`, or put the word in quotes"
+        )
 
 
 def duration(query: str, token: Token) -> Scalar:

@@ -11,6 +11,7 @@ from .run import RunRecord
 from .seeds import the_seed
 from .seedset import seed_set_key
 from .term import Scalar, Term, flat, scalar, text
+from .used import DATA, SPLIT, Used, shown, used
 from .words import vocabulary
 
 
@@ -25,11 +26,14 @@ class Facts:
     """Each leaf under its dotted key."""
     labels: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    used: tuple[Used, ...] = ()
 
     def values(self, term: Term) -> tuple[Scalar, ...]:
-        """The values of a term: one or none; of labels any number."""
+        """The values of a term: one or none; of labels, data and splits any number."""
         if term.kind == "label":
             return self.labels
+        if term.kind in (DATA, SPLIT):
+            return tuple(value for each in self.used if each.kind == term.kind for value in each.values(term.key))
         held = {"field": self.fields, "metric": self.metrics, "config": self.config}[term.kind]
         return (held[term.key],) if term.key in held else ()
 
@@ -39,6 +43,8 @@ def facts(record: RunRecord, standing: Standing, config: Mapping[str, Any]) -> F
     leaves = {text(key): found for key, value in flat(config) if (found := scalar(value)) is not None}
     fields = _fields(record, standing)
     fields["set_key"] = seed_set_key(record, config)
+    held = used(record.data)
+    fields.update({kind: found for kind in (DATA, SPLIT) if (found := shown(held, kind))})
     labels = tuple(dict.fromkeys(map(text, standing.labels)))
     return Facts(
         fields=fields,
@@ -46,6 +52,7 @@ def facts(record: RunRecord, standing: Standing, config: Mapping[str, Any]) -> F
         config=leaves,
         labels=labels,
         words=vocabulary(_texts(fields, labels, leaves)),
+        used=held,
     )
 
 

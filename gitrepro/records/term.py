@@ -14,7 +14,10 @@ _LARGEST: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What is looked at: a `field`, a `metric`, a leaf of the `config`, or the `label`s."""
+    """What is looked at: a `field`, a `metric`, a leaf of the `config`, the `label`s, the `data` or the `split`s.
+
+    The key of data and splits is `digest` where that is meant, and empty where a name is.
+    """
 
     kind: str
     key: str

@@ -287,6 +287,22 @@ def test_wrong_bytes_in_a_pack_are_set_aside_and_the_others_stay(store: BlobStor
     assert store.get(wrong) == held[wrong]
 
 
+def test_of_a_pack_that_was_cut_all_is_kept_that_the_index_knows_when_one_of_it_is_read(store: BlobStore) -> None:
+    held = fill(store, 100)
+    [pack] = packs(store)
+    last = max(entries(pack), key=lambda entry: entry.offset)
+    pack.chmod(0o644)
+    os.truncate(pack, last.offset + 3)
+    wrong = f"b3:{last.hash.hex()}"
+
+    with pytest.raises(Damaged, match="other bytes"):
+        store.get(wrong)
+
+    assert [path.name[:69] for path in (store.root / "quarantine").iterdir()] == [f"pack-{pack.name[:64]}"]
+    for digest in held.keys() - {wrong}:
+        assert BlobStore(store.root).get(digest) == held[digest]
+
+
 def test_every_damage_to_a_packs_table_is_seen(store: BlobStore) -> None:
     fill(store, 4)
     [pack] = packs(store)

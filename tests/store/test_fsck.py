@@ -16,7 +16,7 @@ from gitrepro.store.fsck.whole import Report, verify_store
 from gitrepro.store.gc import GRACE_SECONDS, look, sweep
 from gitrepro.store.objects import BlobStore, digest_of
 from gitrepro.store.place import store_of
-from gitrepro.store.reach import reach
+from gitrepro.store.reach import give_up, reach
 from tests.recorded_runs import opened, record_run
 from tests.store.stores import (
     age_all,
@@ -326,15 +326,40 @@ def test_of_a_pack_whose_table_is_gone_all_is_kept_that_the_index_knows(store: B
 
 
 def test_a_pack_of_which_nobody_knows_what_it_held_stops_collections(store: BlobStore) -> None:
-    put_packed(store, b"first" * 50, b"second" * 50)
+    first, _ = put_packed(store, b"first" * 50, b"second" * 50)
     pack = the_pack(store)
     truncate(pack, pack.stat().st_size - 20)
     store.index.forget()
     assert "the index knew nothing" in whole(store).findings[0].why
+    needed = {raw(first)}
     with pytest.raises(Damaged, match="not known which blobs the pack") as raised:
-        reach(store, set())
+        reach(store, needed)
     assert f"--lost b3:{pack.name[:64]}" in raised.value.do
-    assert reach(store, set(), lost=frozenset({bytes.fromhex(pack.name[:64])})) == set()
+    assert reach(store, needed, lost=frozenset({bytes.fromhex(pack.name[:64])})) == needed
+    give_up(store, frozenset({bytes.fromhex(pack.name[:64])}))
+    assert reach(store, needed) == needed, "it is said once"
+    assert len(quarantined(store)) == 1
+
+
+def test_a_lost_pack_stops_no_collection_where_nothing_is_missing(store: BlobStore) -> None:
+    first, _ = put_packed(store, b"first" * 50, b"second" * 50)
+    pack = the_pack(store)
+    truncate(pack, pack.stat().st_size - 20)
+    store.index.forget()
+    assert "the index knew nothing" in whole(store).findings[0].why
+    needed = {raw(first)}
+    store.put(b"first" * 50)
+    assert reach(store, needed) == needed, "nothing that may lead on is missing any more"
+
+
+def test_a_pack_of_one_blob_whose_table_is_gone_is_kept_under_the_same_name(store: BlobStore) -> None:
+    [only] = put_packed(store, b"only" * 50)
+    pack = the_pack(store)
+    spoil(pack, at=pack.stat().st_size - 60)
+    assert "1 of 1 blobs" in whole(store).findings[0].why
+    assert the_pack(store) == pack
+    assert BlobStore(store.root).get(only) == b"only" * 50
+    assert [path.name[:9] for path in quarantined(store)] == ["salvaged-"]
 
 
 def test_an_index_that_says_something_else_than_the_packs_is_made_again(store: BlobStore) -> None:

@@ -240,6 +240,10 @@ def a_run(**changes: Any) -> RunRecord:
     return RunRecord(**{**known, "started_at": "2026-01-01T00:00:00.000000Z", **changes})
 
 
+DEFAULT = {"name": "default", "version": "v1", "digest": f"b3:{'5' * 64}", "parts": {"train": 80}}
+DIGITS = {"name": "digits", "version": "v1", "digest": f"b3:{'1' * 64}", "items": 100, "splits": [DEFAULT]}
+
+
 def values(db: sqlite3.Connection, *terms: Term) -> list[Any]:
     return [db.execute(f"SELECT {expression(db, term)} FROM runs").fetchone()[0] for term in terms]
 
@@ -288,14 +292,15 @@ def test_no_number_of_different_keys_is_too_many_for_the_table() -> None:
 
 
 def test_a_run_that_is_put_again_is_replaced_in_every_table() -> None:
-    run = a_run(note="cosine", labels=("old",), summary={"loss": 1.0}, metrics={"loss": {"goal": "min"}})
+    goals = {"loss": {"goal": "min"}}
+    run = a_run(note="cosine", labels=("old",), summary={"loss": 1.0}, metrics=goals, data=(DIGITS,))
     db = rows(run)
-    put(db, [row_of(replace(run, note="linear", labels=(), summary={}, metrics={}), Standing(), {})])
+    put(db, [row_of(replace(run, note="linear", labels=(), summary={}, metrics={}, data=()), Standing(), {})])
 
     def count(query: str) -> int:
         return int(db.execute(f"SELECT count(*) FROM {query}").fetchone()[0])
 
-    assert (count("runs"), count("listings"), count("labels"), count("goals")) == (1, 1, 0, 0)
+    assert (count("runs"), count("listings"), count("labels"), count("goals"), count("uses")) == (1, 1, 0, 0, 0)
     assert (count("search WHERE search MATCH 'cosine'"), count("search WHERE search MATCH 'linear'")) == (0, 1)
     forget(db, [run.id])
     assert (count("runs"), count("listings"), count("search WHERE search MATCH 'linear'")) == (0, 0, 0)
@@ -321,6 +326,53 @@ def test_a_lineage_that_goes_round_in_a_circle_hides_nothing_for_ever() -> None:
     one, two = a_run(), a_run()
     db = rows(replace(one, lineage=two.id), replace(two, lineage=one.id))
     assert db.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+
+
+# -- data
+
+
+def test_data_and_splits_stand_in_columns_as_people_type_them() -> None:
+    mnist = {"name": "mnist", "version": None, "digest": f"b3:{'2' * 64}"}
+    db = rows(a_run(data=(DIGITS, mnist)))
+    assert values(db, Term("data", ""), Term("split", "")) == ["digits@v1 mnist", "default@v1"]
+    assert values(rows(a_run()), Term("data", ""), Term("split", "")) == [None, None]
+
+
+def test_what_many_runs_use_is_kept_once_and_another_content_of_that_name_is_another() -> None:
+    other = {**DIGITS, "digest": f"b3:{'2' * 64}"}
+    db = rows(*(a_run(data=(data,)) for data in (DIGITS, DIGITS, other, DIGITS)))
+    put(db, [row_of(a_run(data=(DIGITS,)), Standing(), {})])
+
+    counts = "SELECT data.digest, count(*) FROM data JOIN uses USING (number) WHERE kind = 'data' GROUP BY number"
+    assert dict(db.execute(counts)) == {DIGITS["digest"]: 4, other["digest"]: 1}
+    assert db.execute("SELECT count(*) FROM data WHERE kind = 'split'").fetchone() == (1,)
+
+
+def test_a_run_that_names_its_data_twice_uses_it_once() -> None:
+    db = rows(a_run(data=(DIGITS, DIGITS)))
+    assert values(db, Term("data", "")) == ["digits@v1"]
+    assert db.execute("SELECT count(*) FROM uses").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("seed", [math.nan, math.inf])
+def test_a_seed_that_is_no_number_is_not_taken_for_a_missing_one(seed: float) -> None:
+    db = rows(a_run(duration_seconds=seed))
+    assert values(db, Term("field", "duration_seconds")) == [b"nan" if math.isnan(seed) else seed]
+
+
+def test_an_index_of_the_version_before_is_built_again(found: Repository) -> None:
+    run_id = record(found, "first")
+    with Index(found) as index:
+        # As it was: without what runs use.
+        for table in ("data", "data_names", "uses"):
+            index.db.execute(f"DROP TABLE {table}")
+        for column in ("data", "split"):
+            index.db.execute(f'ALTER TABLE runs DROP COLUMN "{column}"')
+        index.db.execute("UPDATE meta SET value = '4' WHERE key = 'version'")
+
+    with Index(found) as index:
+        assert [run["id"] for run in index.listings(where="data IS NULL")] == [run_id]
+        assert index.facts()["version"] == schema.VERSION > 4
 
 
 # -- questions of a user
@@ -351,7 +403,7 @@ def test_a_question_that_would_write_is_refused(sql: str, tmp_path: Path, monkey
     with pytest.raises(UsageError):
         list(ask(db, sql)[1])
     db.set_authorizer(None)
-    for view in ("runs", "labels", "extra"):
+    for view in ("runs", "labels", "extra", "data"):
         db.execute(f"DROP VIEW temp.{view}")
     assert list(db.iterdump()) == before
     assert list(tmp_path.iterdir()) == []
@@ -362,6 +414,20 @@ def test_what_has_no_column_of_its_own_can_be_asked_for(monkeypatch: pytest.Monk
     run = a_run(summary={"loss": 0.5}, labels=("keep",))
     db = rows(run, config={"lr": 1})
     assert list(ask(db, "SELECT * FROM extra JOIN labels USING (id)")[1]) == [(run.id, "metric", "loss", 0.5, "keep")]
+
+
+def test_a_question_sees_the_data_of_runs() -> None:
+    run = a_run(data=(DIGITS,))
+    db = rows(run, a_run())
+    assert list(ask(db, "SELECT data, split FROM runs ORDER BY data")[1]) == [(None, None), ("digits@v1", "default@v1")]
+    db.set_authorizer(None)
+    assert list(ask(db, "SELECT * FROM data ORDER BY kind")[1]) == [
+        (run.id, "data", "digits", "v1", DIGITS["digest"], ""),
+        (run.id, "split", "default", "v1", DEFAULT["digest"], "digits"),
+    ]
+    db.set_authorizer(None)
+    counts = 'SELECT "data"."name", count(*) FROM data JOIN runs USING (id) WHERE "digest" > 1 GROUP BY "dataset"'
+    assert list(ask(db, counts)[1]) == [("digits", 1), ("default", 1)]
 
 
 def test_a_misspelt_name_in_quotes_is_no_text() -> None:

@@ -263,6 +263,14 @@ def test_a_damaged_manifest_that_was_put_again_is_fine(store: BlobStore) -> None
     assert {tree, digest_of([b"1"]), digest_of([b"2"])} <= reached(store, tree)
 
 
+def test_what_was_given_up_and_is_here_again_is_needed_like_any_other(store: BlobStore) -> None:
+    whole = put_pieces(store, large(1), large(2))
+    tree = put_tree(store, {"a": b"1", "b": b"2"})
+    everything = reached(store, tree, whole)
+    shard = next(name for name in everything - {tree} if store.get(name).startswith(b"gitrepro tree-shard"))
+    assert reached(store, tree, whole, lost=(tree, shard, whole)) == everything
+
+
 def test_a_damaged_recipe_is_an_error_now_and_later(store: BlobStore) -> None:
     whole = put_pieces(store, large(1), large(2))
     spoil(store.recipe_path(raw(whole)), at=100)

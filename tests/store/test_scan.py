@@ -33,13 +33,11 @@ def paths(folder: Path, *ignore: str, follow: bool = False) -> list[bytes]:
 
 def make(folder: Path, *names: str | bytes) -> Path:
     for name in names:
-        path = os.path.join(os.fsencode(folder), os.fsencode(name))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if path.endswith(b"/"):
-            os.makedirs(path, exist_ok=True)
-        else:
-            with open(path, "xb"):
-                pass
+        path = folder / os.fsdecode(name)
+        is_folder = os.fsencode(name).endswith(b"/")
+        (path if is_folder else path.parent).mkdir(parents=True, exist_ok=True)
+        if not is_folder:
+            path.touch(exist_ok=False)
     return folder
 
 
@@ -90,7 +88,16 @@ def test_a_folder_of_more_files_than_are_looked_at_at_once_is_whole(tmp_path: Pa
 
 
 def test_git_and_what_a_restore_left_behind_are_not_looked_at(tmp_path: Path) -> None:
-    make(tmp_path, ".git/config", ".gitignore", ".gitrepro-part-0", ".gitrepro-part-ab12/x", "sub/.git", "sub/a", ".gitx/b")
+    make(
+        tmp_path,
+        ".git/config",
+        ".gitignore",
+        ".gitrepro-part-0",
+        ".gitrepro-part-ab12/x",
+        "sub/.git",
+        "sub/a",
+        ".gitx/b",
+    )
     assert paths(tmp_path) == [b".gitignore", b".gitx/b", b"sub/a"]
 
 

@@ -222,7 +222,9 @@ def test_no_place_for_a_cache_is_as_good_as_an_empty_one(tmp_path: Path, folder:
     assert known(cache, folder) == {}
 
 
-def test_roots_that_nobody_asked_for_in_half_a_year_are_forgotten(cache: StatCache, folder: Path, tmp_path: Path) -> None:
+def test_roots_that_nobody_asked_for_in_half_a_year_are_forgotten(
+    cache: StatCache, folder: Path, tmp_path: Path
+) -> None:
     save(cache, folder, chunk(b"a"))
     with sqlite3.connect(cache.path) as db:
         db.execute("UPDATE roots SET used_day = used_day - 200")

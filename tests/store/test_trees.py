@@ -65,7 +65,9 @@ def test_a_tree_of_nothing_is_a_tree(store: BlobStore) -> None:
 def test_one_changed_file_rewrites_one_shard_and_the_root(store: BlobStore) -> None:
     old = trees.write_tree(store, many(20_000))
     before = blobs(store)
-    new = trees.write_tree(store, [entry if at != 7000 else file(entry.path, B) for at, entry in enumerate(many(20_000))])
+    new = trees.write_tree(
+        store, [entry if at != 7000 else file(entry.path, B) for at, entry in enumerate(many(20_000))]
+    )
     assert len(before) > 10
     assert len(blobs(store) - before) == 2
     assert [change.path for change in trees.changed(store, old.digest, new.digest)] == [b"f07000"]

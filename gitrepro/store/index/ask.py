@@ -14,6 +14,8 @@ from .terms import field
 
 _ALLOWED: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, 33})  # 33: RECURSIVE
 _FORBIDDEN_FUNCTIONS: Final = frozenset({"load_extension", "fts3_tokenizer"})
+_BESIDE: Final = frozenset({"labels", "label", "extra", "key", "value", "version", "digest", "dataset"})
+"""The views beside `runs`, and the columns that they alone have."""
 _STEPS_BETWEEN_LOOKS: Final = 20_000
 # What stands in single quotes or is a comment is skipped; what stands in double quotes is a name.
 _QUOTED: Final = re.compile(
@@ -74,7 +76,9 @@ def _views(known: dict[str, str]) -> Iterator[str]:
     labels = "SELECT id, label FROM main.labels JOIN main.runs USING (row)"
     extra = f"""SELECT id, columns.kind, columns.key, {_null_for_nan("value")} AS value
         FROM main.extra JOIN main.runs USING (row) JOIN main.columns USING (number)"""
-    for name, select in (("runs", runs), ("labels", labels), ("extra", extra)):
+    data = """SELECT runs.id, held.kind, held.name, held.version, held.digest, held.dataset
+        FROM main.uses JOIN main.runs USING (row) JOIN main.data AS held USING (number)"""
+    for name, select in (("runs", runs), ("labels", labels), ("extra", extra), ("data", data)):
         yield f"DROP VIEW IF EXISTS temp.{name}"
         yield f"CREATE TEMP VIEW {name} AS {select}"
 
@@ -96,7 +100,7 @@ def _authorize(action: int, _first: str | None, second: str | None, *_: object) 
 def _check_quoted(sql: str, known: dict[str, str]) -> None:
     """SQLite takes a name in double quotes that it does not know for a text: a slip would be an answer."""
     quoted = [(bool(given), name.replace('""', '"')) for given, name in _QUOTED.findall(sql) if name]
-    fine = {name.lower() for name in known} | {"runs", "labels", "extra", "label", "key", "value", "rowid"}
+    fine = {name.lower() for name in known} | {"runs", "rowid", *_BESIDE}
     fine |= {name.lower() for given, name in quoted if given}
     for _, name in quoted:
         if name.lower() not in fine:

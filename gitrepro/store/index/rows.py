@@ -15,6 +15,7 @@ from ...records.facts import Facts, facts
 from ...records.listing import listing
 from ...records.run import RunRecord
 from ...records.term import Scalar, text
+from ...records.used import DIGEST, Used
 from . import schema
 
 _BATCH: Final = 500
@@ -48,10 +49,10 @@ def put(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
 
     Any number of rows at once; they are taken in batches.
     """
-    columns = _Columns(db)
+    columns, held = _Columns(db), _Held(db)
     for batch in _batches(rows):
         _forget(db, [row.id for row in batch])
-        _insert(db, batch, columns)
+        _insert(db, batch, columns, held)
         _settle_lineages(db, batch)
 
 
@@ -80,11 +81,11 @@ def _forget(db: sqlite3.Connection, ids: Sequence[str]) -> None:
     db.executemany(
         "INSERT INTO search (search, rowid, words) SELECT 'delete', row, words FROM listings WHERE row = ?", known
     )
-    for table in ("extra", "goals", "labels", "listings", "runs"):
+    for table in ("extra", "goals", "labels", "uses", "listings", "runs"):
         db.executemany(f"DELETE FROM {table} WHERE row = ?", known)
 
 
-def _insert(db: sqlite3.Connection, batch: Sequence[Row], columns: _Columns) -> None:
+def _insert(db: sqlite3.Connection, batch: Sequence[Row], columns: _Columns, held: _Held) -> None:
     first = int(db.execute("SELECT coalesce(max(row), 0) FROM runs").fetchone()[0]) + 1
     numbered = list(enumerate(batch, first))
     beside = [
@@ -98,6 +99,8 @@ def _insert(db: sqlite3.Connection, batch: Sequence[Row], columns: _Columns) -> 
     db.executemany(
         "INSERT INTO labels VALUES (?, ?)", [(label, at) for at, row in numbered for label in row.facts.labels]
     )
+    uses = [(held.number(each), at) for at, row in numbered for each in row.facts.used]
+    db.executemany("INSERT INTO uses VALUES (?, ?)", uses)
     _insert_values(db, numbered, columns)
 
 
@@ -131,7 +134,8 @@ class _Columns:
 
     def place(self, row: Row) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
         """The values of a row by column of `runs`, and those by number that stand in `extra`."""
-        wide: dict[str, Any] = {name: row.facts.fields[name] for name in schema.FIELDS if name in row.facts.fields}
+        fields = row.facts.fields
+        wide: dict[str, Any] = {name: stored(fields[name]) for name in schema.FIELDS if name in fields}
         extra: list[tuple[int, Any]] = []
         room = min(schema.WIDE_A_RUN, schema.WIDE_AT_MOST - self._wide)
         # Config first: its keys are those of every run of a program, metrics may be made up as it runs.
@@ -156,6 +160,33 @@ class _Columns:
             self._wide += 1
         self._known[kind, key] = number, wide
         return number, wide
+
+
+class _Held:
+    """The number of each data set and split; new ones are given one, and their names with it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._known: dict[Used, int] = {}
+
+    def number(self, used: Used) -> int:
+        if used not in self._known:
+            self._known[used] = self._find(used) or self._new(used)
+        return self._known[used]
+
+    def _find(self, used: Used) -> int | None:
+        same = "kind = ? AND name = ? AND version = ? AND digest = ? AND dataset = ?"
+        found = self._db.execute(f"SELECT number FROM data WHERE {same}", used).fetchone()
+        return int(found[0]) if found else None
+
+    def _new(self, used: Used) -> int:
+        number = self._db.execute(
+            "INSERT INTO data (kind, name, version, digest, dataset) VALUES (?, ?, ?, ?, ?)", used
+        ).lastrowid
+        assert number is not None
+        names = [(used.kind, what, value, number) for what in ("", DIGEST) for value in used.values(what)]
+        self._db.executemany("INSERT INTO data_names VALUES (?, ?, ?, ?)", names)
+        return number
 
 
 def stored(value: Scalar) -> Scalar | bytes:

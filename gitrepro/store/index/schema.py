@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-VERSION: Final = 4
+VERSION: Final = 5
 """An index of another version is dropped and built again."""
 
 FIELDS: Final = (
@@ -30,6 +30,8 @@ FIELDS: Final = (
     "lineage",
     "resumes",
     "set_key",
+    "data",
+    "split",
 )
 """Columns of `runs` that hold the `fields` of a run's facts, under the same names."""
 
@@ -65,6 +67,15 @@ _CREATE: Final = (
     "CREATE INDEX goals_by_row ON goals (row)",
     "CREATE TABLE labels (label, row INTEGER, PRIMARY KEY (label, row)) WITHOUT ROWID",
     "CREATE INDEX labels_by_row ON labels (row)",
+    # A version of a data set, or a split of one, stands here once, however many runs use it.
+    """CREATE TABLE data (
+        number INTEGER PRIMARY KEY, kind, name, version, digest, dataset, UNIQUE (kind, name, version, digest, dataset)
+    )""",
+    """CREATE TABLE data_names (
+        kind, what, value, number INTEGER, PRIMARY KEY (kind, what, value, number)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE uses (number INTEGER, row INTEGER, PRIMARY KEY (number, row)) WITHOUT ROWID",
+    "CREATE INDEX uses_by_row ON uses (row)",
     "CREATE TABLE troubles (path TEXT PRIMARY KEY, what TEXT)",
     # Which words a run has, and not where: that is all a search asks, and a third of the size.
     """CREATE VIRTUAL TABLE search USING fts5 (

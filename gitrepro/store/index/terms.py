@@ -6,6 +6,7 @@ import sqlite3
 from typing import Final
 
 from ...records.term import Term
+from ...records.used import DATA, SPLIT
 from . import schema
 
 ATTEMPTS: Final = Term("attempts", "")
@@ -23,6 +24,8 @@ def expression(db: sqlite3.Connection, term: Term) -> str:
         return _ATTEMPTS
     if term.kind == "label":
         return "(SELECT group_concat(label, ' ') FROM labels WHERE labels.row = runs.row)"
+    if term.kind in (DATA, SPLIT):
+        return field(term.kind)
     if term.kind == "field":
         return field(term.key)
     found = db.execute("SELECT number, wide FROM columns WHERE kind = ? AND key = ?", (term.kind, term.key)).fetchone()
