@@ -271,3 +271,51 @@ def test_a_link_to_a_missing_file_is_found(tmp_path: Path) -> None:
     document.write_text("[a](a.md) [b](b.md#part) [c](https://example.org/c) [d](#here)")
 
     assert dead_links(document) == ["b.md"]
+
+
+def example(beginning: str) -> bytes:
+    """The example in FORMAT.md that begins so."""
+    page = (ROOT / "gitrepro" / "FORMAT.md").read_text()
+    return page[page.index(f"\n```\n{beginning}") :].split("```\n")[1].encode()
+
+
+def test_the_examples_of_the_content_store_are_what_its_readers_take() -> None:
+    from gitrepro.records.partition import load_partition
+    from gitrepro.records.recipe import load_recipe
+    from gitrepro.store.objects import digest_of
+
+    pieces = {digest_of([piece]): piece for piece in (b"the header\n", b"weights " * 4)}
+    recipe = load_recipe(example("gitrepro recipe 1"))
+    split = load_partition(example("gitrepro split 1").replace("5f5f…".encode(), b"5f" * 32), source="FORMAT.md")
+
+    assert digest_of(pieces[segment.digest] for segment in recipe.segments) == recipe.digest
+    assert {name: len(ids) for name, ids in split.parts.items()} == {"test": 1, "train": 3}
+
+
+def unshown(names: Iterable[str], markdown: str) -> list[str]:
+    """The commands, such as `data add`, that `markdown` does not show in code."""
+    return [name for name in names if not re.search(rf"(`|^|\$ |gitrepro ){re.escape(name)}\b", markdown, re.MULTILINE)]
+
+
+def command_names() -> list[str]:
+    """Every command that does something, as `ls` and `data add`."""
+    import click
+
+    from gitrepro.cli.main import gitrepro
+
+    def names(group: click.Command, before: str) -> list[str]:
+        if not isinstance(group, click.Group):
+            return [before.strip()]
+        context = click.Context(group)
+        found = ((name, group.get_command(context, name)) for name in group.list_commands(context))
+        return [each for name, command in found if command for each in names(command, f"{before} {name}")]
+
+    return names(gitrepro, "")
+
+
+def test_every_command_is_shown_in_the_readme() -> None:
+    assert unshown(command_names(), README.read_text()) == []
+
+
+def test_a_command_that_is_not_shown_is_found() -> None:
+    assert unshown(["data add", "data ls"], "`gitrepro data add PATH` and data ls in plain words") == ["data ls"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from ...errors import StorageError
+from ...errors import GitreproError, StorageError
 from ...store.objects import BlobStore
+from ..beside import pin_beside
 from ..commit import blob_store
 from ..place import Place
 from ..recording import Recording
@@ -43,6 +44,7 @@ class ProgramFiles:
 
     def __init__(self, wanted: Wanted, recording: Recording, where: Place, *, here: Path) -> None:
         self._recording = recording
+        self._repository = where.repository
         self._blobs = _blobs(recording, where)
         self._intake: Intake | None = None
         self._outputs: Outputs | None = None
@@ -72,7 +74,13 @@ class ProgramFiles:
                 self._lost(loss)
 
     def _kept(self, artifact: dict[str, Any]) -> None:
-        self._recording.event("artifact", **artifact)
+        try:
+            if repository := self._repository:
+                pin_beside(repository, self._recording.folder, self._recording.rank, [artifact["blob"]])
+        except GitreproError as error:
+            self._lost(Loss(what=f"output {artifact['name']:.200}", why=str(error)))
+        else:
+            self._recording.event("artifact", **artifact)
 
     def _lost(self, loss: Loss) -> None:
         kind = {} if loss.kind is None else {"kind": loss.kind}

@@ -12,6 +12,7 @@ from typing import Any, Final, final
 
 from ...errors import GitreproError
 from ...store.objects import BlobStore
+from ...store.recipes import WHOLE_BELOW_BYTES, put_split
 from ..compose import NOT_TAKEN_IN
 from ..tabulate import LIMIT
 from .follow import Loss
@@ -103,7 +104,7 @@ class Outputs:
 
     def _put(self, output: _Output, blobs: BlobStore) -> dict[str, Any] | None:
         try:
-            blob, size_bytes = blobs.put_file(output.path)
+            blob, size_bytes = _kept(blobs, output)
         except (GitreproError, OSError) as error:
             self._lost(output, str(error))
             return None
@@ -124,6 +125,14 @@ class Outputs:
     def _is_hidden(self, path: Path) -> bool:
         real = os.path.realpath(path)
         return any(_inside(real, hidden) for hidden in self._hidden)
+
+
+def _kept(blobs: BlobStore, output: _Output) -> tuple[str, int]:
+    """Put a file; a checkpoint of some size in pieces, so that what two of them share is stored once."""
+    if output.state[2] < WHOLE_BELOW_BYTES:
+        return blobs.put_file(output.path)
+    with open(output.path, "rb") as reader, blobs.batch() as batch:
+        return put_split(batch, reader, os.fstat(reader.fileno()).st_size)
 
 
 def _inside(path: str, folder: str) -> bool:
