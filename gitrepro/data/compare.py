@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import GitreproError, UsageError
+from ..errors import GitreproError
 from ..records.dataset import DatasetRecord
 from ..store import fs
 from ..store.catalog import Catalog
@@ -59,8 +59,7 @@ def compare(repository: Repository, old: DatasetRecord, new: DatasetRecord) -> C
     """
     files, added_bytes, removed_bytes = _files(repository, old.digest, new.digest)
     table, unread = _table(repository, old, new)
-    before, after = _statistics(repository, old, new)
-    moves, unmoved = _moves(before, after)
+    moves, unmoved, statistics = _moves(repository, old, new)
     return Comparison(
         old=old,
         new=new,
@@ -71,7 +70,7 @@ def compare(repository: Repository, old: DatasetRecord, new: DatasetRecord) -> C
         unread=unread,
         moves=moves,
         unmoved=unmoved,
-        statistics=(before or {}, after or {}),
+        statistics=statistics,
     )
 
 
@@ -93,22 +92,20 @@ def _files(repository: Repository, old: str, new: str) -> tuple[Changes, int, in
     return changes(names["added"], names["removed"], names["changed"], **sizes), added_bytes, removed_bytes
 
 
-def _statistics(
+def _moves(
     repository: Repository, old: DatasetRecord, new: DatasetRecord
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    with Catalog(repository) as catalog:
-        return catalog.statistics(old), catalog.statistics(new)
-
-
-def _moves(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[Sequence[Move] | None, str]:
+) -> tuple[Sequence[Move] | None, str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """How the statistics moved, or why that is not known; and the statistics."""
     from .statistics import moved
 
-    if before is None or after is None:
-        return None, "one of them has none; `gitrepro data stats NAME@VERSION` computes them"
     try:
-        return moved(before, after), ""
-    except UsageError as error:
-        return None, str(error)  # of two algorithms, whose numbers do not mean the same
+        with Catalog(repository) as catalog:
+            before, after = catalog.statistics(old), catalog.statistics(new)
+        if before is None or after is None:
+            return None, "one of them has none; `gitrepro data stats NAME@VERSION` computes them", ({}, {})
+        return moved(before, after), "", (before, after)
+    except GitreproError as error:
+        return None, str(error), ({}, {})  # damaged, or of two algorithms, whose numbers do not mean the same
 
 
 # -- rows

@@ -188,7 +188,7 @@ def missing_blobs(repository: Repository, record: DatasetRecord, *, only: Iterab
         only: the paths that matter; all by default.
     """
     from ..store.place import store_of
-    from ..store.presence import places
+    from ..store.presence import rows
     from ..store.trees import selected, shards
 
     store = store_of(repository)
@@ -197,7 +197,7 @@ def missing_blobs(repository: Repository, record: DatasetRecord, *, only: Iterab
     missing = 0
     for _, found in shards(store, record.digest) if only is None else selected(store, record.digest, only):
         wanted = [entry.digest for entry in found if entry.size_bytes]
-        packed = places(store, {bytes.fromhex(digest[3:]) for digest in wanted})
+        _, packed = rows(store, [bytes.fromhex(digest[3:]) for digest in wanted])
         missing += sum(bytes.fromhex(digest[3:]) not in packed and digest not in store for digest in wanted)
     return missing
 

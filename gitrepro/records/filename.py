@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 NAME_BYTES_AT_MOST: Final = 255
@@ -12,7 +13,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED: Final = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 
 # Nearly all paths: no part begins with a dot, is long, or holds what a file system may read in another way.
-_HARMLESS: Final = re.compile(rb"[\w+=@%,-][\w+=@%,. -]{0,99}(?:/[\w+=@%,-][\w+=@%,. -]{0,99})*", re.ASCII)
+_PART: Final = rb"[\w+=@%,-][\w+=@%,. -]{0,99}"
+_HARMLESS: Final = re.compile(rb"%b(?:/%b)*" % (_PART, _PART), re.ASCII)
+_ALL_HARMLESS: Final = re.compile(rb"(?:%b[/\n])*" % _PART, re.ASCII)
 # What HFS+ leaves out of a name when it looks for it, and how Windows reads what is not quite `.git`.
 _IGNORED_BY_HFS: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _GIT: Final = re.compile(r"(\.git|git~1)[ .]*(:.*)?", re.IGNORECASE | re.DOTALL)
@@ -53,6 +56,17 @@ def fault_of(path: bytes) -> str:
     if path.startswith(b"/"):
         return "is absolute"
     return next((fault for fault in map(_fault_of_part, path.split(b"/")) if fault), "")
+
+
+def are_harmless(paths: Sequence[bytes]) -> bool:
+    """Whether all of these paths are; where it says no, `fault_of` tells what is wrong, if anything is."""
+    joined = b"\n".join(paths) + b"\n"
+    return (
+        joined.count(b"\n") == len(paths)
+        and b"/\n" not in joined
+        and max(map(len, paths)) <= PATH_BYTES_AT_MOST
+        and _ALL_HARMLESS.fullmatch(joined) is not None
+    )
 
 
 def _fault_of_part(name: bytes) -> str:

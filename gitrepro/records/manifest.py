@@ -6,6 +6,7 @@ Nothing here trusts what it reads: limits come before parsing, and a name that c
 
 from __future__ import annotations
 
+import operator
 import re
 import zlib
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from itertools import islice
 from typing import Final, NamedTuple, final
 
 from ..errors import Damaged, TooNew
-from .filename import escape, fault_of, unescape
+from .filename import are_harmless, escape, fault_of, unescape
 
 __all__ = [
     "EMPTY",
@@ -52,6 +53,7 @@ _SIZE_AT_MOST: Final = 2**63 - 1
 
 _ROOT: Final = "gitrepro tree 1\n"
 _SHARD: Final = "gitrepro tree-shard 1\n"
+_MODES: Final = {f"{mode:06o}": mode for mode in (FILE, PROGRAM, LINK, FOLDER)}
 _NUMBER: Final = "(0|[1-9][0-9]{0,18})"
 _ENTRY: Final = re.compile(rf"^([0-9a-f]{{64}}) {_NUMBER} (100644|100755|120000|040000) ([^\n]+)\n", re.MULTILINE)
 _REF: Final = re.compile(rf"^([0-9a-f]{{64}}) {_NUMBER} {_NUMBER} ([^\n]+)\n", re.MULTILINE)
@@ -162,7 +164,7 @@ def load_shard(data: bytes, *, source: str) -> list[FileEntry]:
     paths = (each[3] for each in found)
     raw = [_raw(path, source) for path in paths] if _TO_ESCAPE.search(text) else [path.encode() for path in paths]
     return [
-        FileEntry(path, f"b3:{name}", int(size), int(mode, 8))
+        FileEntry(path, "b3:" + name, int(size), _MODES[mode])
         for path, (name, size, mode, _) in zip(raw, found, strict=True)
     ]
 
@@ -213,8 +215,14 @@ class Sequenced:
         counted = len(entries), sum(entry.size_bytes for entry in entries)
         if not entries or counted != (ref.files, ref.size_bytes) or entries[0].path != ref.first:
             raise _damaged(self._source, f"the shard at {escape(ref.first)} is not the one that the root tells of")
+        paths = [entry.path for entry in entries]
+        self._follow(paths[0])
+        if len(self._open) == 1 and _all_plain(entries, paths):
+            self._open, self._before = [paths[-1]], paths[-1]
+            return
+        for path in paths[1:]:
+            self._follow(path)
         for entry in entries:
-            self._follow(entry.path)
             fault = fault_of(entry.path.removesuffix(b"/")) or (_odd(entry) if _is_odd(entry) else "")
             if fault:
                 raise _damaged(self._source, f"{escape(entry.path):.300} {fault}")
@@ -229,6 +237,17 @@ class Sequenced:
             raise _damaged(self._source, f"{escape(above[-1]):.300} is a file, and has {escape(path):.300} below it")
         above.append(path)
         self._before = path
+
+
+def _all_plain(entries: Sequence[FileEntry], paths: list[bytes]) -> bool:
+    """Whether these are harmless files in order, none of them below another: nearly always, and so found out fast."""
+    return (
+        {entry.mode for entry in entries} <= {FILE, PROGRAM}
+        and are_harmless(paths)
+        and all(map(operator.lt, paths, islice(paths, 1, None)))
+        # In byte order, what begins with a path comes right behind it.
+        and not any(map(bytes.startswith, islice(paths, 1, None), paths))
+    )
 
 
 def _is_odd(entry: FileEntry) -> bool:

@@ -14,8 +14,8 @@ _ASKED_AT_ONCE: Final = 900
 _NAME_BYTES: Final = 32
 
 
-Place = tuple[str, int, int]
-"""Where a blob lies: in which pack (64 hex digits), at what offset, and its bytes."""
+Row = tuple[bytes, int, int, int]
+"""The hash of a blob, the number of its pack, its offset there, and its bytes."""
 
 
 class Holders(NamedTuple):
@@ -41,16 +41,16 @@ class Presence:
     def absent(self, names: Iterable[bytes]) -> set[bytes]:
         """Those of these hashes whose blobs are not in the store."""
         left = set(names)
-        places = self.places(left)
-        gone = {pack for pack in {pack for pack, _, _ in places.values()} if not self._freshened(pack)}
-        left.difference_update(name for name, (pack, _, _) in places.items() if pack not in gone)
+        packs, found = rows(self._store, list(left))
+        gone = {pack for pack in {row[1] for row in found.values()} if not self._freshened(packs[pack])}
+        left.difference_update(name for name, row in found.items() if row[1] not in gone)
         return {name for name in left if not self._elsewhere(name)}
 
     def holders(self, names: Sequence[bytes]) -> Holders:
         """Where blobs lie that are all here."""
         wanted = set(names)
         count, packs = _packs_of(self._store, wanted)
-        loose = wanted.difference(self.places(wanted)) if count < len(wanted) else set[bytes]()
+        loose = wanted.difference(rows(self._store, list(wanted))[1]) if count < len(wanted) else set[bytes]()
         return Holders(b"".join(map(bytes.fromhex, sorted(packs))), b"".join(sorted(loose)))
 
     def still(self, packs: bytes, loose: bytes) -> bool:
@@ -58,10 +58,6 @@ class Presence:
         names = (loose[at : at + _NAME_BYTES] for at in range(0, len(loose), _NAME_BYTES))
         found = (packs[at : at + _NAME_BYTES].hex() for at in range(0, len(packs), _NAME_BYTES))
         return all(map(self._freshened, found)) and all(map(self._elsewhere, names))
-
-    def places(self, names: Iterable[bytes]) -> dict[bytes, Place]:
-        """The places of those that lie in packs."""
-        return places(self._store, names)
 
     def _freshened(self, pack: str) -> bool:
         if pack not in self._fresh:
@@ -80,14 +76,18 @@ class Presence:
         return self._store.hit(name, None, freshened=self._fresh)
 
 
-def places(store: BlobStore, names: Iterable[bytes]) -> dict[bytes, Place]:
-    """Where blobs lie in packs, as far as the index knows; those that it does not know are left out."""
-    wanted = list(names)
-    found: dict[bytes, Place] = {}
-    for at in range(0, len(wanted), _ASKED_AT_ONCE):
-        part = wanted[at : at + _ASKED_AT_ONCE]
-        found.update(store.index._with(lambda db: _places(db, part)))  # noqa: B023 - called at once
-    return found
+def rows(store: BlobStore, names: list[bytes]) -> tuple[dict[int, str], dict[bytes, Row]]:
+    """The packs by their numbers, and where those of these blobs lie that the index knows to be in one of them."""
+
+    def ask(db: sqlite3.Connection) -> tuple[dict[int, str], dict[bytes, Row]]:
+        found: dict[bytes, Row] = {}
+        for at in range(0, len(names), _ASKED_AT_ONCE):
+            part = names[at : at + _ASKED_AT_ONCE]
+            query = f"SELECT hash, pack, offset, size FROM blobs WHERE hash IN ({','.join('?' * len(part))})"
+            found.update({row[0]: row for row in db.execute(query, part)})
+        return dict(db.execute("SELECT id, name FROM packs")) if found else {}, found
+
+    return store.index.ask(ask)
 
 
 def _packs_of(store: BlobStore, names: Iterable[bytes]) -> tuple[int, set[str]]:
@@ -98,14 +98,7 @@ def _packs_of(store: BlobStore, names: Iterable[bytes]) -> tuple[int, set[str]]:
         query = f"""SELECT name, n FROM
             (SELECT pack, count(*) AS n FROM blobs WHERE hash IN ({",".join("?" * len(part))}) GROUP BY pack)
             JOIN packs ON packs.id = pack"""
-        for name, n in store.index._with(lambda db: db.execute(query, part).fetchall()):  # noqa: B023 - called at once
+        for name, n in store.index.ask(lambda db: db.execute(query, part).fetchall()):  # noqa: B023 - called at once
             count += n
             packs.add(name)
     return count, packs
-
-
-def _places(db: sqlite3.Connection, names: list[bytes]) -> dict[bytes, Place]:
-    marks = ",".join("?" * len(names))
-    rows = db.execute(f"SELECT hash, pack, offset, size FROM blobs WHERE hash IN ({marks})", names).fetchall()
-    packs = dict(db.execute("SELECT id, name FROM packs")) if rows else {}
-    return {name: (packs[pack], offset, size) for name, pack, offset, size in rows}

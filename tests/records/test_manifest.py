@@ -69,9 +69,7 @@ def test_a_shard_is_these_bytes() -> None:
 
 def test_a_root_is_these_bytes() -> None:
     root = Root(files=5, size_bytes=9, shards=(ShardRef(A, 2, 4, b"a"), ShardRef(B, 3, 5, b"b\xff")))
-    assert root.dump().decode() == (
-        f"gitrepro tree 1\nfiles 5\nsize 9\n{'a1' * 32} 2 4 a\n{'b2' * 32} 3 5 b\\xff\n"
-    )
+    assert root.dump().decode() == (f"gitrepro tree 1\nfiles 5\nsize 9\n{'a1' * 32} 2 4 a\n{'b2' * 32} 3 5 b\\xff\n")
     assert load_root(root.dump(), source="here") == root
 
 

@@ -57,12 +57,12 @@ class PackIndex:
 
     def find(self, name: bytes) -> Place | None:
         """Where the blob with this hash lies, as far as the index knows; see `refresh`."""
-        row = self._with(lambda db: db.execute(_FIND, (name,)).fetchone())
+        row = self.ask(lambda db: db.execute(_FIND, (name,)).fetchone())
         return Place(*row) if row else None
 
     def refresh(self) -> bool:
         """Take in packs that are new, forget those that are gone; whether anything had changed."""
-        return self._with(self._refresh)
+        return self.ask(self._refresh)
 
     def add(self, packs: Iterable[tuple[str, list[Entry]]]) -> None:
         """Take in packs that were just published."""
@@ -76,14 +76,18 @@ class PackIndex:
                     self.trouble.pop(name, None)
                     _insert(db, name, entries)
 
-        self._with(insert)
+        self.ask(insert)
 
     def hashes(self) -> Iterator[bytes]:
         """Every blob that lies in a pack, ascending, in small memory."""
         after = b""
-        while rows := self._with(lambda db: db.execute(_NEXT, (after,)).fetchall()):  # noqa: B023 - called at once
+        while rows := self.ask(lambda db: db.execute(_NEXT, (after,)).fetchall()):  # noqa: B023 - called at once
             yield from (row[0] for row in rows)
             after = rows[-1][0]
+
+    def known(self, pack: str) -> list[Entry]:
+        """The blobs of a pack, as far as the index knows: of use where the pack cannot say it itself."""
+        return [Entry(*row) for row in self.ask(lambda db: db.execute(_OF_PACK, (pack,)).fetchall())]
 
     def close(self) -> None:
         with self._lock:
@@ -133,7 +137,8 @@ class PackIndex:
 
     # -- the table
 
-    def _with(self, act: Callable[[sqlite3.Connection], T]) -> T:
+    def ask(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """What `act` finds in the tables `packs` and `blobs`; it may be called again, after the index was mended."""
         with self._lock:
             try:
                 return act(self._open())
@@ -184,6 +189,9 @@ class PackIndex:
 
 _FIND: Final = (
     "SELECT packs.name, blobs.offset, blobs.size FROM blobs JOIN packs ON packs.id = blobs.pack WHERE blobs.hash = ?"
+)
+_OF_PACK: Final = (
+    "SELECT hash, offset, size FROM blobs WHERE pack = (SELECT id FROM packs WHERE name = ?) ORDER BY offset"
 )
 _NEXT: Final = "SELECT hash FROM blobs WHERE hash > ? ORDER BY hash LIMIT 10000"
 

@@ -152,14 +152,17 @@ class _Comparing:
         if chunk is None or f"b3:{(chunk.shard or b'').hex()}" != ref.digest or not ahead.is_as(chunk):
             return False
         rows = list(chunk.rows()) if drawn else []
-        for path, stat, name in (rows[at] for at in drawn):
-            if mode_of(stat) not in (LINK, FOLDER) and self._files.hash(path).name != name:
-                self._changed.append(path)
+        wrong = [path for path, stat, name in (rows[at] for at in drawn) if self._is_wrong(path, stat, name)]
+        self._changed += wrong
         ahead.drop(chunk.files)
-        self._checked += chunk.files
+        self._checked += chunk.files - len(wrong)
         self._teller.count(chunk.files, chunk.size_bytes)
         self._session.passed(chunk.last)
         return True
+
+    def _is_wrong(self, path: bytes, stat: bytes, name: bytes) -> bool:
+        """Whether a file that was not written to since it was hashed has other bytes all the same: a failing disk."""
+        return mode_of(stat) not in (LINK, FOLDER) and self._files.hash(path).name != name
 
     def _shard(
         self, ahead: Ahead, ref: ShardRef, entries: list[FileEntry], end: bytes | None, drawn: set[bytes]

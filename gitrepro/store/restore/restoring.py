@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
 from ...errors import BlobMissing, Damaged
-from ...records.manifest import FILE, FOLDER, LINK, PROGRAM, ShardRef, shard_length
+from ...records.manifest import FILE, FOLDER, LINK, PROGRAM, ShardRef
 from .. import fs
 from ..objects import BlobStore
 from ..progress import Progress, Teller
 from ..reading import Files
-from ..statcache import NEVER, Chunk, Session, StatCache, clock_ns
+from ..statcache import NEVER, STAT, StatCache
 from ..trees import FileEntry, read_root, selected, shards
 from . import layout as layouts
 from . import target as targets
-from .looking import Looker, Named, Seen, Verdict, refuse
+from .looking import Looker, Named, Seen, Verdict, refuse, wants_other_mode
+from .saving import Saved
 from .writing import Writer
 
-_FILES_A_FLUSH: Final = 100_000
 Parts = Iterator[tuple[ShardRef, list[FileEntry]]]
 
 
@@ -70,22 +70,21 @@ def restore_tree(
     def parts() -> Parts:
         return shards(store, digest) if wanted is None else selected(store, digest, wanted)
 
-    with targets.opened(target) as root_fd:
+    with targets.opened(target) as root_fd, fs.explained(f"cannot lay out files in {target}"):
         if targets.takes_for_one(root_fd):
             targets.refuse_collisions((entry for _, found in parts() for entry in found), str(target))
         layout, plan = layouts.plan(root_fd, digest), _Plan()
         if not layout.is_fresh:
             with closing(Files(root_fd, place=str(target))) as files, statcache.session(root_fd) as session:
-                saved = _Saved(session, root_fd, whole=wanted is None)
+                saved = Saved(session, root_fd, whole=wanted is None)
                 plan = _looked(parts(), Looker(files, store, layout), saved, str(target), force=force)
         totals = (None, None) if wanted is not None else (root.files, root.size_bytes)
         teller = Teller(progress, files=totals[0], size_bytes=totals[1])
         with (
-            fs.explained(f"cannot lay out files in {target}"),
             statcache.session(root_fd) as session,
             Writer(store, root_fd, layout, place=str(target), hardlink=hardlink) as writer,
         ):
-            laying = _Laying(writer, plan, teller, _Saved(session, root_fd, whole=wanted is None))
+            laying = _Laying(writer, plan, teller, Saved(session, root_fd, whole=wanted is None))
             laying.all(parts())
             layouts.publish(root_fd, layout, target)
         teller.end()
@@ -115,13 +114,20 @@ class _Plan:
     verdicts: bytearray = field(default_factory=bytearray)
     stats: dict[int, bytes] = field(default_factory=dict)  # of files to be replaced
 
+    def not_kept(self, entries: list[FileEntry], number: int) -> list[FileEntry]:
+        """Those of the entries from `number` on that have to be written."""
+        if not self.verdicts:
+            return entries
+        verdicts = self.verdicts[number : number + len(entries)]
+        return [entry for entry, verdict in zip(entries, verdicts, strict=True) if verdict != Verdict.KEEP]
+
     def at(self, number: int) -> tuple[Verdict, bytes | None]:
         if not self.verdicts:
             return Verdict.MISSING, None
         return Verdict(self.verdicts[number]), self.stats.get(number)
 
 
-def _looked(parts: Parts, looker: Looker, saved: _Saved, place: str, *, force: bool) -> _Plan:
+def _looked(parts: Parts, looker: Looker, saved: Saved, place: str, *, force: bool) -> _Plan:
     """Look at all that is there, before anything is written."""
     plan, conflicts, blocked = _Plan(), Named(), Named()
     for ref, entries in parts:
@@ -138,6 +144,8 @@ def _looked(parts: Parts, looker: Looker, saved: _Saved, place: str, *, force: b
                 conflicts.add(entry.path)
             _note(plan, seen)
         saved.add(ref, entries, rows, taken_ns=taken_ns)
+        if saved.is_due:
+            saved.flush()
     saved.flush()
     refuse(place, conflicts, blocked)
     return plan
@@ -154,7 +162,7 @@ def _note(plan: _Plan, seen: Seen) -> None:
 class _Laying:
     """Goes through the entries: writes, keeps, and leaves links for the end."""
 
-    def __init__(self, writer: Writer, plan: _Plan, teller: Teller, saved: _Saved) -> None:
+    def __init__(self, writer: Writer, plan: _Plan, teller: Teller, saved: Saved) -> None:
         self._writer = writer
         self._plan = plan
         self._teller = teller
@@ -167,12 +175,12 @@ class _Laying:
 
     def all(self, parts: Parts) -> None:
         for ref, entries in parts:
-            self._writer.expect(entries)
+            self._writer.expect(self._plan.not_kept(entries, self._number))
             # What was found to be right is trusted as far as it was then.
             known = self._saved.known(entries) if self._plan.verdicts else {}
             rows: list[bytes] = [b""] * len(entries)
-            for at, entry in enumerate(entries):
-                self._one(entry, rows, at, known)
+            for at in self._not_staged(entries, rows):
+                self._one(entries[at], rows, at, known)
             self._saved.add(ref, entries, rows)
             if self._saved.is_due:
                 self._writer.end()
@@ -183,14 +191,25 @@ class _Laying:
                 self._wrote(entry)
         self._saved.flush()
 
+    def _not_staged(self, entries: list[FileEntry], rows: list[bytes]) -> Iterable[int]:
+        """Write what can be written without a look at what is there; the positions of the rest."""
+        if self._plan.verdicts:
+            return range(len(entries))
+        left = self._writer.stage(entries, rows)
+        self.written += len(entries) - len(left)
+        size_bytes = sum(entry.size_bytes for entry in entries) - sum(entries[at].size_bytes for at in left)
+        self.size_bytes += size_bytes
+        self._teller.count(len(entries) - len(left), size_bytes)
+        return left
+
     def _one(self, entry: FileEntry, rows: list[bytes], at: int, known: Mapping[bytes, tuple[bytes, bytes]]) -> None:
         verdict, expected = self._plan.at(self._number)
         self._number += 1
         if verdict is Verdict.KEEP:
             self.kept += 1
             self._teller.count(1, entry.size_bytes)
-            if entry.mode in (FILE, PROGRAM) and not self._writer.gave_mode(entry):
-                rows[at] = known[entry.path][0] if entry.path in known else NEVER
+            if entry.mode in (FILE, PROGRAM):
+                rows[at] = self._kept(entry, known.get(entry.path, (NEVER, b""))[0])
         elif entry.mode == LINK:
             self._links.append((entry, expected))
         elif entry.mode == FOLDER:
@@ -207,64 +226,12 @@ class _Laying:
 
             self._writer.file(entry, expected, done)
 
+    def _kept(self, entry: FileEntry, stat: bytes) -> bytes:
+        """What the stat cache may go on believing of a file that is right but, maybe, for its mode."""
+        has_mode = stat != NEVER and not wants_other_mode(entry, STAT.unpack(stat)[5])
+        return NEVER if not has_mode and self._writer.gave_mode(entry) else stat
+
     def _wrote(self, entry: FileEntry) -> None:
         self.written += 1
         self.size_bytes += entry.size_bytes
         self._teller.count(1, entry.size_bytes)
-
-
-@final
-class _Saved:
-    """What the stat cache is to know of files that were looked at or written; nothing of a part of a tree."""
-
-    def __init__(self, session: Session, root_fd: int, *, whole: bool) -> None:
-        self._session = session
-        self._root_fd = root_fd
-        self._whole = whole
-        self._waiting: list[tuple[ShardRef, list[FileEntry], list[bytes], int | None]] = []
-        self._files = 0
-
-    def known(self, entries: list[FileEntry]) -> Mapping[bytes, tuple[bytes, bytes]]:
-        return self._session.known(entries[0].path, entries[-1].path)
-
-    def clock_ns(self) -> int:
-        return clock_ns(self._root_fd)
-
-    def add(self, ref: ShardRef, entries: list[FileEntry], rows: list[bytes], *, taken_ns: int | None = None) -> None:
-        """These entries have these packed stats, empty where nothing is known; that may still change.
-
-        Args:
-            taken_ns: the time before they were read. None for what we write: that is known without reading, and young
-                until it is saved.
-        """
-        if self._whole:
-            self._waiting.append((ref, entries, rows, taken_ns))
-            self._files += len(entries)
-
-    @property
-    def is_due(self) -> bool:
-        return self._files >= _FILES_A_FLUSH
-
-    def flush(self) -> None:
-        """Save it."""
-        waiting, self._waiting, self._files = self._waiting, [], 0
-        now_ns = self.clock_ns()
-        for ref, entries, rows, taken_ns in waiting:
-            chunk = _chunk(ref, entries, rows)
-            if chunk is not None:
-                self._session.save(chunk, taken_ns=now_ns if taken_ns is None else taken_ns)
-        self._session.flush()
-
-
-def _chunk(ref: ShardRef, entries: list[FileEntry], rows: list[bytes]) -> Chunk | None:
-    found = [(entry, row) for entry, row in zip(entries, rows, strict=True) if row]
-    if not found:
-        return None
-    return Chunk(
-        paths=b"\0".join(entry.path for entry, _ in found),
-        stats=b"".join(row for _, row in found),
-        hashes=b"".join(bytes.fromhex(entry.digest[3:]) for entry, _ in found),
-        size_bytes=sum(entry.size_bytes for entry, _ in found),
-        shard=bytes.fromhex(ref.digest[3:]) if len(found) == ref.files else None,
-        closed=shard_length([entry.path for entry, _ in found]) is not None,
-    )

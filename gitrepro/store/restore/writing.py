@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,12 +11,11 @@ from typing import Final, NamedTuple, final
 
 from ...errors import BlobMissing, Damaged
 from ...records.filename import escape, fault_of_link
-from ...records.manifest import FILE, LINK_BYTES_AT_MOST
+from ...records.manifest import FILE, LINK_BYTES_AT_MOST, PROGRAM
 from .. import fs
 from ..folders import Folders
 from ..objects import BlobStore
 from ..reading import SMALL_BYTES
-from ..statcache import packed
 from ..trees import FileEntry
 from . import placing
 from .layout import Layout
@@ -81,11 +79,35 @@ class Writer:
         """
         spot = self._spot(entry, expected)
         if self._hardlink and entry.mode == FILE and self._linked(entry, spot):
-            done(_stat(spot))
+            done(placing.stat_of(spot))
         elif entry.size_bytes < _BESIDE_BYTES or self._workers == 1:
             self._copy(entry, spot, done)
         else:
             self._copy_beside(entry, spot, done)
+
+    def stage(self, entries: Sequence[FileEntry], rows: list[bytes]) -> list[int]:
+        """Write files into new folders, each blob from its pack, and put their packed stats into `rows`.
+
+        Returns:
+            the positions of entries for which that is not the way.
+        """
+        left: list[int] = []
+        prefix, folder_fd, staged = b"", -1, False
+        get, write, skip = self._packs.get, placing.write_fresh, left.append
+        for at, (path, digest, size_bytes, mode) in enumerate(entries):
+            cut = path.rfind(b"/") + 1
+            if size_bytes >= SMALL_BYTES or mode not in (FILE, PROGRAM) or not cut:
+                skip(at)
+                continue
+            if path[:cut] != prefix:
+                prefix = path[:cut]
+                staged = self._layout.is_staged(path)
+                folder_fd = self._folders.at(self._layout.stage + prefix) if staged else -1
+            if not staged or (data := get(digest)) is None:
+                skip(at)
+                continue
+            rows[at] = write(folder_fd, path[cut:], data, mode & 0o777)
+        return left
 
     def small(self, entry: FileEntry, expected: bytes | None) -> bytes | None:
         """Write a file whose blob lies in a pack; its packed stat. None where it has to be written by `file`.
@@ -97,13 +119,13 @@ class Writer:
         if size_bytes >= SMALL_BYTES or (data := self._packs.get(digest)) is None:
             return None
         if expected is None and self._layout.is_staged(path):
-            return _fresh(*self._folders.parent(self._layout.stage + path), data, mode & 0o777)
+            return placing.write_fresh(*self._folders.parent(self._layout.stage + path), data, mode & 0o777)
         spot = self._spot(entry, expected)
         temporary = spot.temporary()
         fd = placing.create(spot.folder_fd, temporary, entry.mode & 0o777)
         try:
-            fs.write_all(fd, data)
-            return _finish(entry, spot, temporary, fd)
+            fs.write_all(fd, data)  # type: ignore[arg-type]  # any buffer will do
+            return placing.finish(entry.mode, spot, temporary, fd)
         except BaseException:
             placing.remove(spot.folder_fd, temporary)
             raise
@@ -122,7 +144,7 @@ class Writer:
             fd = placing.create(spot.folder_fd, temporary, entry.mode & 0o777)
             try:
                 if self._told(entry, lambda: self._store.copy_out(entry.digest, fd)):
-                    done(_finish(entry, spot, temporary, fd))
+                    done(placing.finish(entry.mode, spot, temporary, fd))
                 else:
                     placing.remove(spot.folder_fd, temporary)
             finally:
@@ -165,7 +187,7 @@ class Writer:
         whole = False
         try:
             if self._told(out.entry, out.future.result):
-                stat = _finish(out.entry, out.spot, out.temporary, out.fd)
+                stat = placing.finish(out.entry.mode, out.spot, out.temporary, out.fd)
                 whole = True
                 out.done(stat)
         finally:
@@ -245,36 +267,3 @@ class Writer:
             os.close(out.spot.folder_fd)
         self._packs.close()
         self._folders.close()
-
-
-def _fresh(folder_fd: int, name: bytes, data: bytes, mode: int) -> bytes:
-    """Write a file where nobody looks yet: most files come out this way, and each call here counts."""
-    fd = placing.create(folder_fd, name, mode)
-    try:
-        if os.write(fd, data) < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        found = os.fstat(fd)
-        if found.st_mode & 0o7777 != mode:
-            os.fchmod(fd, mode)
-            found = os.fstat(fd)
-        return packed(found)
-    except BaseException:
-        placing.remove(folder_fd, name)
-        raise
-    finally:
-        os.close(fd)
-
-
-def _finish(entry: FileEntry, spot: Spot, temporary: bytes, fd: int) -> bytes:
-    placing.put_in_place(temporary, spot)
-    # To rename a file is to change it, to some systems.
-    found = os.fstat(fd)
-    if found.st_mode & 0o7777 != entry.mode & 0o777:
-        # The umask had its way, or the folder.
-        os.fchmod(fd, entry.mode & 0o777)
-        found = os.fstat(fd)
-    return packed(found)
-
-
-def _stat(spot: Spot) -> bytes:
-    return packed(os.stat(spot.name, dir_fd=spot.folder_fd, follow_symlinks=False))
