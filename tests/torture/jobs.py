@@ -180,7 +180,7 @@ def stock(acks: str, *, mutant: str = "") -> None:
 
 
 def litter_store() -> None:
-    """Put small files of the user's among dead blobs: in files of their own, in a pack that is mostly dead; and more."""
+    """Put small files of the user's: in files of their own, and in a pack that is mostly dead; and what is all dead."""
     kept = BlobStore(repository.find(Path.cwd(), os.environ).home / "store")
     wanted = [litter.small_file(number) for number in range(litter.SMALL_FILES)]
     for data in wanted[: litter.ALONE]:

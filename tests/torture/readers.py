@@ -38,6 +38,8 @@ ODD: Final[tuple[Any, ...]] = (
 """What stands in a document where something else is wanted."""
 CONFUSED: Final = 150
 SMALL_RECORD_BYTES: Final = 16
+_READ_WHOLE: Final = 40
+"""Of 256 packs, so many are read as a whole: it takes a store and its index."""
 
 
 def _same(found: object, data: bytes) -> None:
@@ -235,7 +237,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def pack(data: bytes) -> None:
-    """The table, and each blob that it tells of, with the name of the pack made right where it can be."""
+    """The table, with the name of the pack made right where it can be; of some packs also each blob it tells of."""
     from gitrepro.store.objects import BlobStore, packfile
 
     whole = _rightly_named(data)
@@ -244,9 +246,10 @@ def pack(data: bytes) -> None:
         path.parent.mkdir()
         path.write_bytes(whole)
         entries = packfile.entries(path)
-        store = BlobStore(Path(folder))
-        _in_turn(*(lambda entry=entry: store.get(f"b3:{entry.hash.hex()}") for entry in entries))
-        store.close()
+        if hashed(data)[0] < _READ_WHOLE:
+            store = BlobStore(Path(folder))
+            _in_turn(*(lambda entry=entry: store.get(f"b3:{entry.hash.hex()}") for entry in entries))
+            store.close()
 
 
 def _rightly_named(data: bytes) -> bytes:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import gitrepro
-from gitrepro.errors import Damaged, GitreproError, GitreproWarning, StorageError
-from gitrepro.records import ids
+from gitrepro.cli.data.numbers import beside
+from gitrepro.data.compare import compare
+from gitrepro.data.datasets import Wish, add_dataset
+from gitrepro.errors import Damaged, GitreproError, GitreproWarning, NotFound, StorageError
+from gitrepro.records import ids, yaml
+from gitrepro.records.dataset import statistics_path
+from gitrepro.records.partition import Partition, load_partition
 from gitrepro.records.run import RunRecord
 from gitrepro.run import commit
 from gitrepro.run.compose import compose
 from gitrepro.run.recording import begin
-from gitrepro.store import fold, fs, live
+from gitrepro.store import catalog, fold, fs, live
 from gitrepro.store import repository as repositories
 from gitrepro.store.fold import Identity, queued
 from tests.conftest import Git
@@ -201,3 +208,41 @@ def test_a_folder_that_goes_while_a_recovery_looks_at_it_is_no_fault(repo: Path)
         place.parent.mkdir(parents=True)
         place.symlink_to("gone")
     assert commit.recover(found, identity=IDENTITY).failed == ()
+
+
+def test_an_id_with_a_control_character_that_is_not_escaped_is_damage() -> None:
+    """It was taken, so that one split had two ways to be written, and two names."""
+    split = Partition(data=f"b3:{'1' * 64}", ids="path", rule={}, parts={"train": ["a\0b"]})
+    assert load_partition(split.dump(), source="here").parts == split.parts
+    with pytest.raises(Damaged, match="line 6"):
+        load_partition(split.dump().replace(b"\\x00", b"\0"), source="here")
+
+
+def test_statistics_of_another_shape_are_told_and_keep_no_comparison_from_being_made(repo: Path) -> None:
+    found = repositories.find(repo, {})
+    versions = []
+    for text in ("x\n1\n2\n", "x\n1\n3\n"):
+        (repo / "a.csv").write_text(text)
+        wish = Wish(path=repo / "a.csv", source="a.csv", name="a", describe=False)
+        versions.append(add_dataset(found, wish, identity=IDENTITY, at=AT).record)
+    for record, feature in zip(versions, ({"mean": "?"}, [1]), strict=True):
+        text = yaml.dump({"algorithm": 1, "features": {"x": feature}, "format": 1})
+        path = statistics_path(record.name, record.digest, 1)
+        catalog.write_records(found, {path: text}, subject="a", line="a", identity=IDENTITY)
+    compared = compare(found, *versions)
+    assert compared.moves is None
+    assert "features" in compared.unmoved
+    assert compared.table
+    assert compared.table.rows.any
+
+
+def test_histograms_so_far_apart_that_no_number_tells_are_not_drawn_beside_each_other() -> None:
+    far, tiny = {"counts": [1], "edges": [1e308, 1e308]}, {"counts": [1], "edges": [0.0, 1e-300]}
+    assert beside(far, tiny) is None
+    assert beside(tiny, tiny)
+
+
+def test_an_error_that_finds_no_room_to_be_said_is_told_by_the_exit_code(repo: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "gitrepro", "show", "nothing"], cwd=repo, stderr=full)
+    assert done.returncode == NotFound.exit_code

@@ -1,12 +1,11 @@
 """Writers of the same blobs, and a collection without end beside them: what of it runs in the tortured processes.
 
-The grace is a part of a second instead of weeks, so blobs become old while they are played with. A writer who takes longer than
-half of it from finding a blob to naming it in a record says so: no more is promised to anybody.
+The grace is a part of a second instead of weeks, so blobs become old while they are played with. A writer who takes
+longer than half of it from finding a blob to naming it in a record says so: no more is promised to anybody.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import time
@@ -81,5 +80,5 @@ def meet(root: Path, number: int) -> list[str]:
     """A collection, and writers who come at each of its steps; the blobs that they refer to."""
     from tests.store.test_gc import carefully, with_writers
 
-    os.makedirs(root.parent, exist_ok=True)
+    root.parent.mkdir(parents=True, exist_ok=True)
     return sorted(with_writers(root, number, carefully).referred)

@@ -92,7 +92,7 @@ CASES = (
         name=f"gc without end beside {WRITERS} writers of the same blobs",
         promise=NEVER,
         full=lambda _: 60,
-        ci=2,
+        ci=1,
         trial=traffic,
         control=control_traffic,
     ),

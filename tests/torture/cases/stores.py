@@ -92,6 +92,7 @@ def at_random(
 ) -> Trial:
     """Kill at a moment, not at a call: within writes too."""
     with scene(world, SCENARIOS[scenario].template) as place:
+        before = oracle.belongings(place.repo)
         pid = world.begin(place, scenario, mutant=mutant)
         while _state(pid) not in "Tt":
             time.sleep(0.001)
@@ -103,6 +104,7 @@ def at_random(
             pass
         code = world.nursery.wait(pid)
         trial = Trial(problems=settle(world, place))
+        trial.problems += oracle.differences(before, oracle.belongings(place.repo))
         trial.facts["kills at a moment"] = int(code == -signal.SIGKILL)
         return trial
 
