@@ -172,6 +172,8 @@ def found(query: str) -> str:
         ("data ~ b*", "cd"),  # of what has no name, the digest is one
         ("data == digit", ""),
         ("data == digits@v", ""),
+        ("data == dig*", ""),
+        ("data == 'b3:1*'", ""),
         ("data == b3:1", "b"),
         ("data == b3:11112", ""),
         (f"data == b3:{'2' * 64}", "c"),

@@ -120,6 +120,8 @@ def _fitting(name: str, value: Any, state: Any, *, strict: bool) -> Any:
     groups = getattr(value, "param_groups", None)
     if isinstance(groups, list) and isinstance(state, Mapping) and "param_groups" in state:
         _check_groups(name, groups, state["param_groups"])
+    elif isinstance(state, Mapping) and "last_epoch" in state:
+        _check_kind(name, value.state_dict(), state)
     return state
 
 
@@ -186,6 +188,22 @@ def _check_groups(name: str, groups: list[Any], saved: Any) -> None:
             f"{name} has parameter groups of other sizes than the checkpoint",
             why=f"{there} parameters were saved, {here} are here",
             do="give it the parameters of the same model, in the same groups",
+        )
+    for here, there in zip(groups, saved, strict=True):
+        _check_kind(name, here, there)
+
+
+def _check_kind(name: str, here: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Tell an optimizer or a scheduler from one of another class, which may take its state, and fail or go wrong later.
+
+    A later torch knows more settings, and another scheduler adds some: only where each side has its own are they two.
+    """
+    ours, theirs = sorted(here.keys() - saved.keys()), sorted(saved.keys() - here.keys())
+    if ours and theirs:
+        raise UsageError(
+            f"{name} is of another class than the one that was saved",
+            why=f"it has {_shown(ours)}, and the checkpoint {_shown(theirs)}",
+            do="make it as the run did: `gitrepro show RUN` has its config and its code",
         )
 
 

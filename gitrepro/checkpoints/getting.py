@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BlobMissing, Conflict, Damaged, NotAvailable, UsageError
-from ..store import fs
+from ..store import fs, pruned
 from ..store.objects import BlobStore, digest_of
 from ..store.restore import restore_tree
 from ..store.statcache import StatCache
@@ -72,7 +72,7 @@ def _copy(store: BlobStore, found: Found, fd: int) -> None:
         try:
             store.copy_out(found.digest, fd)
         except BlobMissing as error:
-            if note := pruning.told(store, found.digest):
+            if note := pruned.told(store, found.digest):
                 raise pruning.was_pruned(found.digest[:15], note) from error
             raise
         return

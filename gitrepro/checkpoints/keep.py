@@ -16,6 +16,7 @@ KEPT_AT_MOST: Final = 128
 BEST, LAST, KEPT = "best", "last", "kept"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RESERVED: Final = re.compile(r"best|last|step-.*")
+# Whole words of a metric's name, as in `val/loss`, `test_acc`, `loss.train`; the gravest first.
 _PARTS: Final = {
     "test": ("test", "testing", "tst", "holdout"),
     "train": ("train", "training", "trn"),
@@ -80,8 +81,8 @@ def metric_of(metric: object) -> tuple[str, Goal] | None:
 def part_of(metric: str) -> str | None:
     """The part of the data that a metric's name says it is of: `val`, `test`, `train`; None where it says nothing.
 
-    Of a name with several of the words the test part counts before the training part, and that before validation: the
-    audit reads it so too.
+    Of a name with several of the words the test part counts before the training part, and that before validation: a
+    best checkpoint that was chosen by it is judged by the worst that the name may mean.
     """
     words = {*re.split(r"[^a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", metric).lower())}
     return next((part for part, known in _PARTS.items() if words.intersection(known)), None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BlobMissing, NoRepository
+from ..store import pruned
 from ..store.objects import BlobStore
 from ..store.repository import Repository
 from . import places, pruning, reading, saving
@@ -45,6 +46,6 @@ def load_checkpoint(
     try:
         return reading.from_store(store, found.digest, map_location=map_location)
     except BlobMissing as error:
-        if known := pruning.told(store, found.digest):
+        if known := pruned.told(store, found.digest):
             raise pruning.was_pruned(ref, known) from error
         raise

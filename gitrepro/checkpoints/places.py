@@ -63,6 +63,12 @@ def find(repository: Repository, text: str, *, rank: int = 0) -> Found:
         NotFound: no such run, or it has no such checkpoint.
         Ambiguous: several best ones, by several metrics.
     """
+    if text.startswith("b3:"):
+        raise NotFound(
+            f"{text!r:.80} is no whole digest",
+            why="that of a checkpoint is written b3: and 64 hex digits",
+            do="`gitrepro checkpoint ls --json` shows them",
+        )
     run, which = parts_of(text)
     run_id = resolve(repository, run)
     attempts = [(each, entries_of(repository, each)) for each in attempts_of(repository, run_id)]

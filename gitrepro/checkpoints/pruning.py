@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ChildFailed, Damaged, NotAvailable
-from ..records import yaml
-from ..store import fs
+from ..errors import ChildFailed, NotAvailable
+from ..store import fs, pins, pruned, roots
 from ..store.objects import BlobStore
 from ..store.objects.names import raw
 from ..store.objects.retire import retire
@@ -51,42 +50,30 @@ def prune(repository: Repository, store: BlobStore, one: Prunable, *, at: str, a
 
     The pieces that no other file is made of are found and freed by `gc`.
     """
-    if _named_elsewhere(repository, one.found):
+    if _named_elsewhere(repository, store, one.found):
         return False
     note = {"actor": dict(actor), "at": at, "blob": one.found.digest, "format": 1, "run": one.found.run}
-    path = _note_path(store, one.found.digest)
     with fs.explained(f"cannot prune {one.found.digest[:15]} in {store.root}"):
-        fs.make_directories(path.parent)
-        fs.write_file(path, yaml.dump(note))
+        pruned.note(store, one.found.digest, note)
         gone = [retire(file, seen_mtime_ns=seen_ns, trash=store.root / "trash") for file, seen_ns in one.files]
     if not any(gone):
-        fs.remove_quietly(path)
-        return False
-    return True
+        pruned.forget(store, one.found.digest)
+    return any(gone)
 
 
-def _named_elsewhere(repository: Repository, found: Found) -> bool:
+def _named_elsewhere(repository: Repository, store: BlobStore, found: Found) -> bool:
     """Whether another run names the same bytes. A file of ours names its run; one that was copied in may recur."""
     if found.entry.get("format") != "file":
         return False
+    name = raw(found.digest)
+    others = [each for each in pins.clones(store.root) if each != pins.clone_id(repository)]
+    if name in roots.under_way(repository) or any(name in pins.read(store.root, each) for each in others):
+        return True
     try:
         told = repository.git("grep", "--name-only", "--fixed-strings", "-e", found.digest, RUNS_REF).decode()
     except ChildFailed:
         return True
     return any(found.run not in line for line in told.splitlines())
-
-
-def _note_path(store: BlobStore, digest: str) -> Path:
-    return store.root / "pruned" / digest[3:5] / f"{digest[5:]}.yaml"
-
-
-def told(store: BlobStore, digest: str) -> Mapping[str, Any] | None:
-    """The note that a blob was pruned here; None where there is none."""
-    path = _note_path(store, digest)
-    try:
-        return yaml.load(path.read_bytes(), source=str(path))
-    except (FileNotFoundError, Damaged):
-        return None
 
 
 def was_pruned(ref: str, note: Mapping[str, Any]) -> NotAvailable:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast, final
 
-from ..store import recipes
+from ..store import pruned, recipes
 from ..store.objects import Batch, BlobStore, digest_of
 from ..store.objects.names import PREFIX, raw
 from ..store.objects.retire import retire
@@ -45,6 +45,7 @@ def publish(store: BlobStore, parts: Iterable[memoryview | bytes]) -> Published:
         watched = _Watching(batch)
         digest, size_bytes = recipes.put_parts(cast(Batch, watched), views)
         named_ns = time.time_ns()
+    pruned.forget(store, digest)
     return Published(digest=digest, size_bytes=size_bytes, owned=tuple(_owned(store, watched.new, named_ns)))
 
 
@@ -53,6 +54,7 @@ def _publish_small(store: BlobStore, data: bytes, size_bytes: int) -> Published:
     new = digest_of([data]) not in store
     digest = store.put(data)
     named_ns = time.time_ns()
+    pruned.forget(store, digest)
     return Published(
         digest=digest, size_bytes=size_bytes, owned=tuple(_owned(store, [raw(digest)], named_ns)) if new else ()
     )
@@ -68,6 +70,7 @@ def publish_file(store: BlobStore, path: Path) -> Published:
     with store.batch() as batch, open(path, "rb") as reader:
         size_bytes = os.fstat(reader.fileno()).st_size
         digest, size_bytes = recipes.put_split(batch, reader, size_bytes)
+    pruned.forget(store, digest)
     return Published(digest=digest, size_bytes=size_bytes)
 
 

@@ -240,8 +240,8 @@ class Saver:
             pinned=pinned,
             owned=owned,
         )
-        gone = self._shelf.admit(new, aim.keep)
         self._pin([published.digest])
+        gone = self._shelf.admit(new, aim.keep)
         roles = [*new.roles, *([KEPT] if aim.keep.keep_last > 1 and KEPT not in new.roles else [])]
         self._tell(
             SAVED,

@@ -82,11 +82,12 @@ def _check_stored(stream: io.BytesIO, source: str) -> None:
 
 
 def _unsafe(source: str, error: Exception) -> Unsafe:
-    why = str(error).partition("\n")[0]
+    # What torch says first is how to load it all the same, with code and all: that is not repeated.
     found = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "global" in line]
+    why = found[0].partition(" Please use ")[0] if found else "it holds more than tensors and plain values"
     return Unsafe(
         f"{source} wants to run code when it is loaded; nothing of it was run",
-        why=f"{(found or [why])[0]:.300}",
+        why=f"{why:.300}",
         do="save the state again, without objects of your own: run.checkpoint(model=model), or safetensors",
     )
 

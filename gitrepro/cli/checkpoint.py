@@ -17,7 +17,7 @@ from ..errors import GitreproError, NotFound, UsageError
 from ..query import parse
 from ..run import place
 from ..run.compose import stamp
-from ..store import worktree
+from ..store import pruned, worktree
 from ..store.index import Index
 from ..store.live import live_runs
 from ..store.objects import BlobStore
@@ -103,7 +103,7 @@ def _of_run(found: Repository, run_id: str, tree: RunTree) -> Iterator[places.Fo
 
 def _document(store: BlobStore, found: places.Found) -> dict[str, Any]:
     entry = found.entry
-    told = pruning.told(store, found.digest)
+    told = pruned.told(store, found.digest)
     return {
         "schema": SCHEMA,
         "run": found.run,

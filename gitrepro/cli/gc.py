@@ -17,6 +17,7 @@ from ..store import pins, worktree
 from ..store.gc import GRACE_SECONDS_AT_LEAST, Plan, Swept, survey, sweep, the_only_one
 from ..store.objects import BlobStore
 from ..store.place import is_shared, store_of
+from ..store.reach import give_up
 from ..store.repository import Repository
 from . import here
 from .present import clean, emit, line, note, size
@@ -33,7 +34,7 @@ _PATIENCE_SECONDS: Final = 60.0
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--grace", default="14d", metavar="SPAN", help="Leave what was wanted within it: 14d, 36h; 1h at least.")
-@click.option("--lost", multiple=True, metavar="B3", help="Give up a damaged blob and what only it leads to.")
+@click.option("--lost", multiple=True, metavar="B3", help="Give up a damaged blob or pack, and what only it leads to.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and bytes as JSON.")
 def gc(dry_run: bool, yes: bool, grace: str, lost: tuple[str, ...], as_json: bool) -> int:
     """Let go of stored data, checkpoints and outputs that no record names any more.
@@ -54,6 +55,7 @@ def gc(dry_run: bool, yes: bool, grace: str, lost: tuple[str, ...], as_json: boo
         return 0
     with the_only_one(store.root):
         plan, began = _survey(found, store, grace_seconds, given_up)
+        give_up(store, given_up)
         while plan.wanted:
             back = sweep(store, plan, began=began).put_back
             note(f"put back from the trash: {back:,} files; a record names them")

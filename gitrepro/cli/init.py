@@ -11,7 +11,7 @@ import click
 from .. import hooks as hook_files
 from ..errors import UsageError
 from ..hooks import Report
-from ..store import filesystem, moving
+from ..store import filesystem, moving, pins
 from ..store.filesystem import FileSystem
 from ..store.repository import Repository
 from . import here
@@ -61,7 +61,15 @@ def _move(found: Repository, folder: str, *, yes: bool) -> None:
     moved = moving.move(found, to, anybody=yes, progress=progress("blobs copied"))
     if moved.copied:
         note(f"copied {moved.copied:,} blobs ({size(moved.copied_bytes)}) to {clean(moved.to)}")
-        note(f"what lies in {clean(moved.before)} is not used any more; delete it when no run is under way")
+        note(_what_of_the_old(moved.before))
+
+
+def _what_of_the_old(before: Path) -> str:
+    others = [pins.owner(before, clone) for clone in pins.clones(before)]
+    if others:
+        names = ", ".join(clean(each.git_dir or each.clone) for each in others)
+        return f"this clone uses nothing in {clean(before)} any more; leave it where it is: {names} does"
+    return f"what lies in {clean(before)} is not used any more; delete it when no run is under way"
 
 
 def _say_place(place: Path, looked: FileSystem) -> None:

@@ -225,5 +225,9 @@ def _fail(error: GitreproError, arguments: list[str]) -> None:
     from .present import show_error
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    show_error(error, as_json="--json" in own)
+    try:
+        show_error(error, as_json="--json" in own)
+    except OSError:
+        # It goes to a file on a full disk, maybe: the exit code still tells.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as we live
     sys.exit(error.exit_code)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..errors import NotFound, SourceChanged, UsageError
+from ..errors import NotFound, SourceChanged, Unsafe, UsageError
 from ..records.dataset import DatasetRecord, check_name, next_version
 from ..store import fs
 from ..store.catalog import Catalog, write_records, writing
@@ -128,7 +128,23 @@ def _task(repository: Repository, wish: Wish, identity: Identity, at: str, descr
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"there is nothing at {wish.source}", do="look at the path") from None
         path = wish.path.resolve()
+    _check_place(repository, wish, path)
     return _Task(repository=repository, wish=wish, path=path, identity=identity, at=at, describing=describing)
+
+
+def _check_place(repository: Repository, wish: Wish, path: Path) -> None:
+    if not wish.source:
+        raise UsageError(
+            "the path is empty", why="a variable may be unset", do="name a folder or a file; `.` is this one"
+        )
+    git = repository.common_dir.resolve()
+    # What `data get` and runs lay out there is data like any other.
+    if path.is_relative_to(git) and not path.is_relative_to(repository.home.resolve() / "data"):
+        raise Unsafe(
+            f"{wish.source} lies in {git}, where Git and gitrepro keep what is theirs",
+            why="it changes while it is added",
+            do="name a folder of data",
+        )
 
 
 # -- its bytes
@@ -147,7 +163,8 @@ def _keeping(task: _Task, before: Place | None) -> Keeping:
     from ..store.place import store_of
 
     root = store_of(task.repository).root
-    return keeping(task.path, root, asked=task.wish.link, before=before.linked if before else None)
+    wish = task.wish
+    return keeping(task.path, root, asked=wish.link, before=before.linked if before else None, ignore=wish.ignore)
 
 
 def _ingest(task: _Task, kept: Keeping, progress: Tell | None) -> Added:

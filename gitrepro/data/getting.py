@@ -6,7 +6,7 @@ import filecmp
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ..records.dataset import DatasetRecord
 from ..store import fs
 from ..store.repository import Repository
 from .described import item_names
+from .extra import Extra, extra, is_occupied
 from .linked import with_linked
 from .lookup import State, Tell, look, missing_blobs, not_here, within
 from .places import Place, places_of, remember_if_possible
@@ -32,6 +33,8 @@ class Got:
     written: int
     kept: int
     size_bytes: int
+    extra: Extra = field(default_factory=Extra)
+    """What else lies in the folder, and is left alone; nothing for a data set of one file."""
 
 
 def get_dataset(
@@ -65,9 +68,11 @@ def get_dataset(
         got = _get_file(repository, record, store, Path(target).absolute(), force=force, progress=progress)
     else:
         folder = Path(target or ("." if alone else record.name)).absolute()
+        occupied = not alone and is_occupied(folder)
         restored = _restore(repository, record, store, folder, only=wanted, force=force, progress=progress)
         path = within(repository, record, folder)
-        got = Got(path=path, written=restored.written, kept=restored.kept, size_bytes=restored.size_bytes)
+        beside = extra(store, record, folder) if occupied else Extra()
+        got = Got(path=path, written=restored.written, kept=restored.kept, size_bytes=restored.size_bytes, extra=beside)
     if wanted is None:
         remember_if_possible(repository, record.digest, Place(path=got.path.resolve(), at=at, ours=True))
     return got

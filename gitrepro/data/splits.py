@@ -98,11 +98,12 @@ def import_split(
     import numpy as np
 
     check_name(name)
-    parts = {check_name(part, "a part"): read_ids(path, column=column) for part, path in files.items()}
+    ids = ids_of(dataset)
+    known = set(ids)
+    parts = {check_name(part, "a part"): read_ids(path, column=column, known=known) for part, path in files.items()}
     if empty := [part for part, own in parts.items() if not own] or ([] if parts else ["any part"]):
         raise UsageError(f"there are no ids for {', '.join(empty)}", do="give each part a file with its ids")
-    ids = ids_of(dataset)
-    check_ids(parts, set(ids), ref=dataset.record.ref)
+    check_ids(parts, known, ref=dataset.record.ref)
     rule = group_rule(dataset, group)
     groups = groups_of(dataset, rule, ids)
     place_of = {each: at for at, each in enumerate(ids)}

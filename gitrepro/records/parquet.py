@@ -1,4 +1,4 @@
-"""A table of the user's as the bytes of a Parquet file."""
+"""A table of the user's as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -23,6 +23,23 @@ def table_bytes(table: Any) -> bytes:
         return bytes(sink.getvalue())
     except (pa.ArrowException, TypeError) as error:
         raise UsageError(f"a {type(table).__name__} cannot be kept as Parquet", why=str(error)[:300]) from error
+
+
+def text_bytes(table: Any, *, separator: str = ",") -> bytes:
+    """An Arrow table, record batch or array as lines of text, the names of the columns first.
+
+    Raises:
+        UsageError: it is none of these, or has a type that is no text.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    try:
+        sink = pa.BufferOutputStream()
+        csv.write_csv(_whole(table), sink, csv.WriteOptions(delimiter=separator))
+        return bytes(sink.getvalue())
+    except (pa.ArrowException, TypeError) as error:
+        raise UsageError(f"a {type(table).__name__} cannot be kept as text", why=str(error)[:300]) from error
 
 
 def _whole(table: Any) -> Any:

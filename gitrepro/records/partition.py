@@ -119,7 +119,7 @@ def escape(text: str) -> str:
 
 def unescape(line: str) -> str:
     """What `escape` was given; ValueError for what it does not write."""
-    if "\\" not in line:
+    if _SPECIAL.search(line) is None:
         return line
     text = _ESCAPE.sub(lambda found: "\\" if found[1] == "\\" else chr(int(found[1][1:], 16)), line)
     if escape(text) != line:

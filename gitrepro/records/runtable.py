@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..errors import UsageError
 from .seeds import the_seed
 from .term import flat
+from .used import DATA, SPLIT, shown, used
 
 _INT64: Final = 2**63
 
@@ -17,7 +18,8 @@ def run_table(listings: Sequence[Mapping[str, Any]]) -> Any:
     """A `pyarrow.Table` of runs: `id, name, ...`, metrics by their names, config keys as `config.lr`.
 
     A column whose values are all integers is int64, all booleans bool, all numbers float64; any other is text, in which
-    what is not text is JSON. A metric whose name is taken is `metric.NAME`.
+    what is not text is JSON. A metric whose name is taken is `metric.NAME`. `data` and `split` are `digits@v1`, several
+    with a space between.
     """
     import pyarrow as pa
 
@@ -41,12 +43,12 @@ def data_frame(table: Any) -> Any:
 
 
 _NOTHING: Final[dict[str, Any]] = {
-    "code": {}, "actor": {}, "seeds": {}, "labels": [], "config": {}, "summary": {},
+    "code": {}, "actor": {}, "seeds": {}, "labels": [], "config": {}, "summary": {}, "data": [],
 }  # fmt: skip
 
 
 def _row(listing: Mapping[str, Any]) -> dict[str, Any]:
-    code = listing["code"]
+    code, held = listing["code"], used(listing["data"])
     own = {
         **{
             name: listing.get(name)
@@ -58,6 +60,7 @@ def _row(listing: Mapping[str, Any]) -> dict[str, Any]:
         "commit": code.get("commit"),
         "dirty": code.get("dirty"),
         "seed": the_seed(listing["seeds"]),
+        **{kind: shown(held, kind) or None for kind in (DATA, SPLIT)},
     }
     config = {f"config.{key}": value for key, value in flat(listing["config"])}
     metrics = {

@@ -38,6 +38,9 @@ _TYPES: Final[Mapping[str, str]] = {
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
+# A table or a figure whose name ends so is written so.
+_SEPARATORS: Final[Mapping[str, str]] = {".csv": ",", ".tsv": "\t"}
+_DRAWN: Final[Mapping[str, str]] = {".pdf": "pdf", ".svg": "svg"}
 _PLOTLY: Final = "application/vnd.plotly.v1+json"
 
 
@@ -55,8 +58,9 @@ def given(thing: object, name: object, media_type: object = None) -> Given:
     """Look at what a program gave. Reads no file.
 
     Args:
-        thing: a path (str or PathLike), bytes, a dict or list (as JSON), a table (Arrow, pandas, polars: as Parquet), a
-            NumPy array, or a figure or an image (as PNG; a plotly figure as its JSON).
+        thing: a path (str or PathLike), bytes, a dict or list (as JSON), a table (Arrow, pandas, polars: as Parquet, or
+            as text where the name ends in .csv or .tsv), a NumPy array, or a figure or an image (as PNG; a figure as
+            PDF or SVG where the name says so; a plotly figure as its JSON).
         name: what it is called in the run; its suffix tells the media type.
 
     Raises:
@@ -69,7 +73,7 @@ def given(thing: object, name: object, media_type: object = None) -> Given:
         path = Path(thing)
         guessed = media_type_of(name, path.suffix)
         return Given(name=name, media_type=media_type or guessed, path=path)
-    data, known = _rendered(thing)
+    data, known = _rendered(thing, PurePosixPath(name).suffix.lower())
     # What a name says of bytes is a guess; what we have made ourselves is known.
     return Given(name=name, media_type=media_type or known or media_type_of(name), data=data)
 
@@ -97,17 +101,19 @@ def media_type_of(name: str, suffix: str = "") -> str:
 # -- things in memory
 
 
-def _rendered(thing: object) -> tuple[bytes, str | None]:
-    """The bytes of a thing, and its media type where that is known."""
+def _rendered(thing: object, suffix: str) -> tuple[bytes, str | None]:
+    """The bytes of a thing, in the form that the suffix of its name asks for, and its media type where it is known."""
     if isinstance(thing, (bytes, bytearray, memoryview)):
         return bytes(thing), None
     if isinstance(thing, (Mapping, list, tuple)):
         return _as_json(thing), "application/json"
     if type(thing).__module__.partition(".")[0] in ("pyarrow", "pandas", "polars"):
+        if suffix in _SEPARATORS:
+            return _as_text(thing, _SEPARATORS[suffix]), _TYPES[suffix]
         return _as_parquet(thing), _TYPES[".parquet"]
     if type(thing).__module__.partition(".")[0] == "numpy" and hasattr(thing, "dtype"):
         return _as_npy(thing), _TYPES[".npy"]
-    return _as_figure(thing)
+    return _as_figure(thing, suffix)
 
 
 def _as_json(value: object) -> bytes:
@@ -133,6 +139,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _as_text(table: Any, separator: str) -> bytes:
+    if hasattr(table, "write_csv"):
+        return str(table.write_csv(separator=separator)).encode()
+    if hasattr(table, "to_csv"):
+        # The numbers of rows are nobody's data; an index that somebody has made is.
+        numbered = type(table.index).__name__ == "RangeIndex"
+        return str(table.to_csv(sep=separator, index=not numbered)).encode()
+    from ..records.parquet import text_bytes
+
+    return text_bytes(table, separator=separator)
+
+
 def _as_parquet(table: Any) -> bytes:
     if hasattr(table, "write_parquet"):
         buffer = io.BytesIO()
@@ -156,14 +174,15 @@ def _as_npy(array: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _as_figure(thing: Any) -> tuple[bytes, str]:
+def _as_figure(thing: Any, suffix: str) -> tuple[bytes, str]:
     buffer = io.BytesIO()
     figure: Any = thing if hasattr(thing, "savefig") else getattr(thing, "figure", None)
     if hasattr(figure, "savefig"):
-        figure.savefig(buffer, format="png")
-    elif hasattr(thing, "to_plotly_json"):
+        figure.savefig(buffer, format=_DRAWN.get(suffix, "png"))
+        return buffer.getvalue(), media_type_of(f"x{suffix}") if suffix in _DRAWN else "image/png"
+    if hasattr(thing, "to_plotly_json"):
         return str(thing.to_json()).encode(), _PLOTLY
-    elif hasattr(thing, "save") and hasattr(thing, "getbands"):
+    if hasattr(thing, "save") and hasattr(thing, "getbands"):
         thing.save(buffer, format="PNG")
     else:
         raise UsageError(

@@ -77,9 +77,11 @@ def prepare(repository: Repository, folder: Path) -> RunRecord:
             composed = compose(folder, blobs=blob_store(repository))
     if is_shared(repository):
         # Before others could see the record.
+        from ..store import pins
         from ..store.roots import pin_text
 
         pin_text(repository, composed.files.values())
+        pins.withdraw_apart(store_of(repository).root, composed.record.id)
     enqueue(repository, _pending(repository, composed))
     return composed.record
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from ..errors import NoRepository, UsageError
+from ..errors import UsageError
 from ..records.material import CHECKS
-from . import place, process
+from ..store import fs
+from ..store import repository as repositories
+from . import process
 from .named import NamedData, check_reference
 
 if TYPE_CHECKING:
@@ -47,15 +49,13 @@ def dataset(ref: str, *, check: Check = "stat", repo: str | os.PathLike[str] | N
 
 
 def repository_at(start: Path | None) -> Repository:
-    """The repository in whose catalogue names are looked up.
+    """The repository in whose catalogue names are looked up. One that can only be read will do.
 
     Raises:
         GitreproError: there is none, or it cannot be used.
     """
-    where = place.find(start, os.environ)
-    if where.repository is None:
-        raise where.trouble or NoRepository("there is no repository here")
-    return where.repository
+    with fs.explained(f"cannot look for a repository at {start or 'the current folder'}"):
+        return repositories.find(Path.cwd() if start is None else start, os.environ)
 
 
 def _open(repository: Repository, ref: str, check: str) -> Dataset:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import GitreproError, StorageError, UsageError
+from ..errors import GitreproError, UsageError
 from . import artifacts
+from .beside import pin_beside, store_beside
 from .data import Check, LookedUp, RunData, repository_at
 from .names import check_name
 from .recording import Recording
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ..data.handle import Dataset
     from ..data.parts import Part
     from ..store.objects import BlobStore
-    from ..store.repository import Repository
     from .checkpointing import Checkpointing
 
 
@@ -116,7 +116,9 @@ class Materials(ABC):
         with self._keeping(f"what was fitted as {called}"):
             if store := self._store():
                 with store.batch() as batch:
-                    blob = batch.put(made.dump())
+                    put = batch.put(made.dump())
+                self._pin([put])
+                blob = put
         self._data.fitted(made, part, called, blob)
         return made
 
@@ -194,7 +196,9 @@ class Materials(ABC):
             given = artifacts.given(thing, name, media_type)
             with self._keeping(what):
                 if store := self._store():
-                    kept = artifacts.keep(given, store, self._data.repository)
+                    put = artifacts.keep(given, store, self._data.repository)
+                    self._pin([str(put["blob"])])
+                    kept = put
         if kept is None:
             return None
         self._event("artifact", **kept)
@@ -223,6 +227,11 @@ class Materials(ABC):
         recording = self._own()
         return None if recording is None else store_beside(self._data.repository, recording.folder)
 
+    def _pin(self, digests: list[str]) -> None:
+        """Say in a store that several share that a journal of ours is about to name these."""
+        if recording := self._own():
+            pin_beside(self._data.repository, recording.folder, recording.rank, digests)
+
     def _saving(self) -> Checkpointing | None:
         """Who saves the checkpoints of this process; None where nothing is recorded, or there is no place for them."""
         recording = self._own()
@@ -233,7 +242,7 @@ class Materials(ABC):
                     from .checkpointing import Checkpointing
 
                     data, resolve = self._data.provenance, self._resolve
-                    self._checkpointing = Checkpointing(recording, store, data=data, resolve=resolve)
+                    self._checkpointing = Checkpointing(recording, store, data=data, resolve=resolve, pin=self._pin)
                     self._unsaved = False
         return self._checkpointing
 
@@ -245,23 +254,6 @@ class Materials(ABC):
     def _materials_after_fork(self) -> None:
         self._data.after_fork()
         self._checkpointing = None
-
-
-def store_beside(repository: Repository, folder: Path) -> BlobStore:
-    """The store for the blobs of the run in `folder`.
-
-    Raises:
-        StorageError: the run waits elsewhere, and nothing may be written into the repository for it.
-    """
-    from ..store.place import is_shared, store_of
-
-    if folder.parent.parent == repository.home or is_shared(repository):
-        return store_of(repository)
-    raise StorageError(
-        f"the run is kept in {folder.parent.parent}",
-        why="there is no repository whose store could keep it",
-        do="name a store that this host can write: `git config gitrepro.store FOLDER`",
-    )
 
 
 def _started_in() -> Path | None:

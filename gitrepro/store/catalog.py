@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar, final
 
 from ..errors import Ambiguous, Damaged, GitreproError, NotFound, UsageError
-from ..records import yaml
 from ..records.dataset import DatasetRecord, DatasetRef, load_dataset, parse_ref
 from ..records.split import SplitRecord, load_split
+from ..records.statistics import load_statistics
 from . import fs
 from .fold import Identity, Pending, enqueue, fold, queued
 from .repository import Repository
@@ -73,12 +73,13 @@ class Catalog:
 
         Raises:
             Damaged: it is there and cannot be read.
+            TooNew: a newer gitrepro wrote it.
         """
         found = self.algorithms(record)
         if not found:
             return None
         path = found[max(found)]
-        return yaml.load(self._tree.read(path), source=path)
+        return load_statistics(self._tree.read(path), source=path)
 
     def algorithms(self, record: DatasetRecord) -> dict[int, str]:
         """The algorithms whose statistics of a version are on record, each with their path."""

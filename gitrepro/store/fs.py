@@ -16,9 +16,11 @@ from ..errors import StorageError
 _REPAIR = {
     errno.ENOSPC: "free some space, then run the command again",
     errno.EDQUOT: "free some of your quota, then run the command again",
-    errno.EROFS: "the file system is read-only: remount it, or point GITREPRO_DIR at a writable folder",
-    errno.EACCES: "give yourself write permission there, or point GITREPRO_DIR at a writable folder",
-    errno.EPERM: "give yourself write permission there, or point GITREPRO_DIR at a writable folder",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), then run the command again",
+    errno.EROFS: "the file system is read-only: remount it, or work on one that is not",
+    errno.EACCES: "give yourself permission there (`ls -ld` shows who has it), then run the command again",
+    errno.EPERM: "give yourself permission there (`ls -ld` and `lsattr -d` show who has it), then run it again",
+    errno.ENAMETOOLONG: "take a shorter path",
     errno.EIO: "look at the system log: the disk reports input/output errors",
 }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ _LINE_BYTES: Final = 76
 _LINES_AT_ONCE: Final = 10_000
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _MODE: Final = 0o664
+_apart = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,19 +151,51 @@ def append(repository: Repository, root: Path, names: Iterable[bytes], *, now: f
         StorageError: the disk refuses.
     """
     path = path_of(root, clone_id(repository))
-    lines = b"".join(_line(name, now) for name in names)
     with fs.explained(f"cannot pin blobs in {path}"), fs.locked(_lock(repository)):
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            # A write that was cut would push all lines after it out of step.
-            size_bytes = os.fstat(fd).st_size
-            end = size_bytes - size_bytes % _LINE_BYTES
-            os.ftruncate(fd, end)
-            os.lseek(fd, end, os.SEEK_SET)
-            fs.write_all(fd, lines)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _append(path, b"".join(_line(name, now) for name in names))
+
+
+def _append(path: Path, lines: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        # A write that was cut would push all lines after it out of step.
+        size_bytes = os.fstat(fd).st_size
+        end = size_bytes - size_bytes % _LINE_BYTES
+        os.ftruncate(fd, end)
+        os.lseek(fd, end, os.SEEK_SET)
+        fs.write_all(fd, lines)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def append_apart(repository: Repository, root: Path, run_id: str, rank: int, digests: Iterable[str]) -> None:
+    """Pin blobs for a run that is kept outside its repository, which may be read-only here. Durable once this returns.
+
+    They lie in a file of that run and rank, which one process writes, until the run is on record: `withdraw_apart`.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    now = time.time()
+    name = f"{run_id}-{rank}"
+    path = path_of(root, name)
+    with fs.explained(f"cannot pin blobs in {path}"), _apart:
+        if not path.exists():
+            fs.make_directories(path.parent)
+            _replace(path.with_suffix(".yaml"), [yaml.dump(_card(repository, name, now))])
+            _replace(path, [])
+        _append(path, b"".join(_line(bytes.fromhex(digest.removeprefix("b3:")), now) for digest in digests))
+
+
+def withdraw_apart(root: Path, run_id: str) -> None:
+    """The clone of a run has pinned what its record names. Raises nothing: what stays keeps more than is needed."""
+    try:
+        for name in clones(root):
+            if re.fullmatch(rf"{re.escape(run_id)}-[0-9]+", name):
+                withdraw(root, name)
+    except OSError:
+        return
 
 
 def rewrite(repository: Repository, root: Path, names: Iterable[bytes], *, now: float, since: float) -> None:

@@ -12,11 +12,12 @@ from typing import Final
 from ..errors import ChildFailed, StorageError, Unsafe
 from . import fs, git
 from .objects import BlobStore
+from .pruned import FOLDER as PRUNED
 from .repository import Repository
 
 SETTING: Final = "gitrepro.store"
 PINS: Final = "pins"
-_FOLDERS: Final = ("objects", "recipes", "packs", "incoming", "quarantine", "trash", PINS)
+_FOLDERS: Final = ("objects", "recipes", "packs", "incoming", "quarantine", "trash", PINS, PRUNED)
 _SHARED_MODE: Final = 0o2775
 # What Git is told by its environment is in no file.
 _GIVEN: Final = ("GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT")
@@ -141,7 +142,7 @@ def _folders(folder: Path) -> Iterator[Path]:
     yield folder
     for name in _FOLDERS:
         yield folder / name
-        if name in ("objects", "recipes"):
+        if name in ("objects", "recipes", PRUNED):
             yield from (folder / name / f"{number:02x}" for number in range(256))
 
 

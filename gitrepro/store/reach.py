@@ -16,6 +16,7 @@ from typing import Final, final
 from ..errors import BlobMissing, Damaged, GitreproError, TooNew
 from ..records.recipe import RECIPE_BYTES_AT_MOST, Recipe, load_recipe
 from .objects import BlobStore, packfile
+from .objects.damage import PACK_SET_ASIDE
 
 MANIFEST_BYTES_AT_MOST: Final = 64 << 20
 NAMES_AT_MOST: Final = 20_000_000
@@ -30,8 +31,7 @@ _NO_MANIFEST: Final = (b"PAR1", b"PK\x03\x04", b"\x89PNG")
 _PACK: Final = b"gRpack1\n"
 _TRAILER_BYTES: Final = 48
 _SET_ASIDE: Final = re.compile(r"(pack-)?([0-9a-f]{64})-[0-9a-f]{8}")
-PACK_SET_ASIDE: Final = "pack-"
-"""Begins the name of a pack in `quarantine/` of which not all could be kept."""
+_GIVEN_UP: Final = "given-up-"
 
 Told = Callable[[int, int], None]
 
@@ -46,7 +46,8 @@ def reach(
     """The hashes of all that is needed, whether it is here or not: `roots`, and what they lead to.
 
     Args:
-        lost: damaged or missing manifests that somebody has given up: what only they name is not needed.
+        lost: damaged or missing manifests that somebody has given up: what only they name is not needed. One that is
+            here and right all the same is read.
         progress: is told how many of how many roots were looked at.
 
     Raises:
@@ -73,11 +74,12 @@ class _Walk:
         self._store = store
         self._lost = lost
         self._opened: set[bytes] = set()
+        self._missing: set[bytes] = set()
         self.alive: set[bytes] = set()
 
     def take(self, name: bytes) -> None:
         self._add(name)
-        if name in self._opened or name in self._lost:
+        if name in self._opened:
             return
         self._opened.add(name)
         match self._manifest(name):
@@ -98,7 +100,7 @@ class _Walk:
         for found in _NAMED.finditer(data):
             shard = bytes.fromhex(found[1].decode())
             self._add(shard)
-            if shard not in self._opened and shard not in self._lost:
+            if shard not in self._opened:
                 self._opened.add(shard)
                 for file in _NAMED.finditer(self._shard(shard)):
                     self._add(bytes.fromhex(file[1].decode()))
@@ -108,9 +110,17 @@ class _Walk:
         try:
             return self._checked(name, self._store.get(_digest(name), limit_bytes=MANIFEST_BYTES_AT_MOST))[1]
         except BlobMissing as error:
-            raise _unknown(name, "part of a tree is missing") from error
+            self._give_up(name, "part of a tree is missing", error)
+        except TooNew:
+            raise
         except Damaged as error:
-            raise _unknown(name, str(error)) from error
+            self._give_up(name, str(error), error)
+        return b""
+
+    def _give_up(self, name: bytes, why: str, error: Exception) -> None:
+        """Go on without what `name` names, where somebody has said so."""
+        if name not in self._lost:
+            raise _unknown(name, why) from error
 
     def _manifest(self, name: bytes) -> tuple[bytes, bytes] | None:
         """The kind and the bytes of a manifest; None for what is none, or not here."""
@@ -121,11 +131,11 @@ class _Walk:
                 return None
             data = self._store.get(_digest(name), limit_bytes=MANIFEST_BYTES_AT_MOST)
         except BlobMissing:
+            self._missing.add(name)
             return None
-        except TooNew:
-            raise
         except Damaged as error:
-            raise _unknown(name, str(error)) from error
+            self._give_up(name, str(error), error)
+            return None
         return self._checked(name, data)
 
     def _may_be_manifest(self, name: bytes) -> bool:
@@ -148,7 +158,7 @@ class _Walk:
         """The pieces of all needed files."""
         for path in recipes(self._store):
             name = bytes.fromhex(path.parent.name + path.name)
-            if name in self.alive and name not in self._lost:
+            if name in self.alive:
                 for piece in self._pieces(path, name):
                     self._add(piece)
 
@@ -158,7 +168,8 @@ class _Walk:
         except FileNotFoundError:
             return []
         except (GitreproError, OSError) as error:
-            raise _unknown(name, str(error)) from error
+            self._give_up(name, str(error), error)
+            return []
 
     def check_set_aside(self) -> None:
         """Refuse to go on while something needed is known to be damaged: nobody can say what it names."""
@@ -167,12 +178,15 @@ class _Walk:
         for name in names:
             if name in self.alive and name not in self._lost and _digest(name) not in self._store:
                 raise _unknown(name, f"its bytes are wrong, and were set aside in {place}")
+        # What such a pack held can only have led on where something that leads on is missing.
+        missing = self._missing - self._lost
         for path, name in unread.items():
-            if name not in self._lost:
+            if missing and name not in self._lost:
                 raise Damaged(
-                    f"it is not known which blobs the pack {path.name[:20]}... in {place} held",
+                    f"it is not known which blobs the pack {name.hex()[:12]} held, now {path}",
                     why="its table cannot be read",
-                    do=f"pull what `gitrepro verify --all` misses, then `gitrepro gc --lost {_digest(name)}`",
+                    do="bring back what `gitrepro verify --all` misses, by adding it again or from another clone; "
+                    f"then, once, `gitrepro gc --lost {_digest(name)}`",
                 )
 
 
@@ -231,6 +245,13 @@ def set_aside(store: BlobStore) -> tuple[set[bytes], dict[Path, bytes]]:
         if not match[1]:
             found.add(name)
     return found, unread
+
+
+def give_up(store: BlobStore, lost: frozenset[bytes]) -> None:
+    """Remember of the packs in `quarantine/` which of them somebody has given up: they stop no collection again."""
+    for path, name in set_aside(store)[1].items():
+        if name in lost:
+            os.replace(path, path.with_name(f"{_GIVEN_UP}{path.name.removeprefix(PACK_SET_ASIDE)}"))
 
 
 def table_of(path: Path) -> list[packfile.Entry]:

@@ -79,6 +79,14 @@ def all_roots(store: BlobStore, own: set[bytes], *, clone: str) -> set[bytes]:
     return found
 
 
+def under_way(repository: Repository) -> set[bytes]:
+    """What runs name that are on no ref yet. Raises Damaged where that cannot be read."""
+    found: set[bytes] = set()
+    _take_folders(found, repository.home / "live")
+    _take_queue(found, repository)
+    return found
+
+
 def pin(repository: Repository, digests: Iterable[str]) -> None:
     """Say in a shared store that this clone is about to refer to blobs. Nothing to do where the store is its own.
 

@@ -111,9 +111,10 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_runs_nothing(
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
 
-    with pytest.raises(Unsafe, match="nothing of it was run"):
+    with pytest.raises(Unsafe, match="nothing of it was run") as refused:
         load(hostile_files(tmp_path)[name])
     assert not (tmp_path / "executed").exists()
+    assert "weights_only" not in str(refused.value), "how to load it all the same is not for us to say"
 
 
 def test_the_hostile_file_does_run_code_where_it_is_unpickled(tmp_path: Path) -> None:
@@ -232,6 +233,30 @@ def test_an_optimizer_of_other_groups_is_refused_before_the_model_is_changed(che
     with pytest.raises(UsageError, match="other sizes"):
         checkpoint.restore(model=model, optimizer=torch.optim.SGD(list(model.parameters())[:-1], lr=0.1))
     assert torch.equal(model[0].weight, before)
+
+
+def test_an_optimizer_or_a_scheduler_of_another_class_is_refused_before_anything_is_changed(
+    store: BlobStore, told: Told, saver: Saver
+) -> None:
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    steps = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    digest = saved(saver, told, model=model, optimizer=optimizer, scheduler=steps)
+    found = reading.from_store(store, digest, map_location="cpu")
+
+    other = nn.Linear(4, 4)
+    before = other.weight.clone()
+    adam = torch.optim.Adam(other.parameters())
+    with pytest.raises(UsageError, match="another class") as refused:
+        found.restore(model=other, optimizer=adam)
+    assert "momentum" in refused.value.why
+    with pytest.raises(UsageError, match="another class"):
+        found.restore(model=other, scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(adam, 10))
+    assert torch.equal(other.weight, before)
+
+    fresh = torch.optim.SGD(other.parameters(), lr=0.5)
+    found.restore(model=other, optimizer=fresh, scheduler=torch.optim.lr_scheduler.StepLR(fresh, 3))
+    assert fresh.param_groups[0]["momentum"] == 0.9
 
 
 def test_what_the_checkpoint_does_not_hold_is_named(checkpoint: Any) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from ..warm import Warm
 
 if TYPE_CHECKING:
     from ..conftest import Cli
@@ -23,40 +28,43 @@ pytest.importorskip("sklearn")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "resume.py"
 EPOCHS = 10
 STEPS_AN_EPOCH = 23
+ARGV = ("resume.py", "--epochs", str(EPOCHS))
 
 
-def start(repo: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "resume.py", "--epochs", str(EPOCHS)],
-        cwd=repo,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    server = Warm("sklearn.datasets", "torch", "torch._dynamo")
+    yield server
+    server.close()
 
 
-def finish(repo: Path) -> None:
-    _, errors = (child := start(repo)).communicate(timeout=120)
-    assert child.returncode == 0, errors.decode()
+def finish(repo: Path, warm: Warm) -> None:
+    warm.start(ARGV, folder=repo)
+    assert warm.wait() == 0, warm.printed("err")
 
 
-def kill_after(repo: Path, steps: int) -> bool:
+def finish_in_a_process_of_its_own(repo: Path) -> None:
+    done = subprocess.run([sys.executable, *ARGV], cwd=repo, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def kill_after(repo: Path, steps: int, warm: Warm) -> bool:
     """Start the training and kill it once it has logged `steps` steps of its own; whether it was killed in time."""
     from gitrepro.store.follow_journal import JournalFollower
 
     before = {path.name for path in (repo / ".git/gitrepro/live").glob("*")}
-    child = start(repo)
+    child = warm.start(ARGV, folder=repo)
     followers: dict[str, JournalFollower] = {}
     seen = 0
-    while child.poll() is None and seen < steps:
+    while warm.is_running() and seen < steps:
         for folder in (repo / ".git/gitrepro/live").glob("[0-9a-z]*"):
             if folder.name not in before and folder.name != "by-launch":
                 news = followers.setdefault(folder.name, JournalFollower(folder)).news()
                 seen += sum("train/loss" in each.values for each in news)
         time.sleep(0.001)
-    child.send_signal(signal.SIGKILL)
-    child.communicate(timeout=60)
-    return child.returncode == -signal.SIGKILL
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    return warm.wait() == -signal.SIGKILL
 
 
 def repository(parent: Path, name: str, template: Path) -> Path:
@@ -69,8 +77,8 @@ uninterrupted = ""
 """The digest of the weights at the end of a training that nobody killed, once it is known."""
 
 
-def whole_weights(parent: Path, template: Path) -> str:
-    finish(whole := repository(parent, "whole", template))
+def whole_weights(parent: Path, template: Path, warm: Warm) -> str:
+    finish(whole := repository(parent, "whole", template), warm)
     return str(last_state(whole).provenance["weights"])
 
 
@@ -89,20 +97,19 @@ def bits(value: Any) -> Any:
     return [bits(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-@pytest.mark.slow
 def test_a_training_killed_at_random_steps_ends_with_the_weights_of_one_that_was_not(
-    repo: Path, tmp_path: Path, cli: Cli, seed: int
+    repo: Path, tmp_path: Path, cli: Cli, seed: int, warm: Warm
 ) -> None:
     whole, cut = (repository(tmp_path, name, repo) for name in ("whole", "cut"))
-    finish(whole)
+    finish(whole, warm)
     draw = random.Random(seed)
     # Somewhere in the first half, then anywhere in what is left of the next two epochs.
     steps = [draw.randrange(1, EPOCHS * STEPS_AN_EPOCH // 2), draw.randrange(1, 2 * STEPS_AN_EPOCH)]
     for place, each in enumerate(steps):
-        assert kill_after(cut, each), f"the training was over before step {each}"
+        assert kill_after(cut, each, warm), f"the training was over before step {each}"
         if place == 0:
             assert cli("recover", cwd=cut).returncode == 0
-    finish(cut)
+    finish_in_a_process_of_its_own(cut)
 
     expected, found = last_state(whole), last_state(cut)
     listed = json.loads(cli("ls", "--attempts", "--json", cwd=cut).stdout)
@@ -117,17 +124,16 @@ def test_a_training_killed_at_random_steps_ends_with_the_weights_of_one_that_was
     uninterrupted = expected.provenance["weights"]
 
 
-@pytest.mark.slow
-def test_a_training_that_restores_no_generators_ends_elsewhere(repo: Path, tmp_path: Path) -> None:
+def test_a_training_that_restores_no_generators_ends_elsewhere(repo: Path, tmp_path: Path, warm: Warm) -> None:
     """The control: with the same kills and without the generators, the weights differ."""
     cut = repository(tmp_path, "cut", repo)
     text = (cut / "resume.py").read_text()
     (cut / "resume.py").write_text(text.replace('extra={"order": order})\n', "rng=False)\n", 1))
     assert (cut / "resume.py").read_text() != text
-    assert kill_after(cut, 2 * STEPS_AN_EPOCH + 5)
-    finish(cut)
+    assert kill_after(cut, 2 * STEPS_AN_EPOCH + 5, warm)
+    finish(cut, warm)
 
-    assert last_state(cut).provenance["weights"] != (uninterrupted or whole_weights(tmp_path, repo))
+    assert last_state(cut).provenance["weights"] != (uninterrupted or whole_weights(tmp_path, repo, warm))
 
 
 def test_the_best_of_an_attempt_that_was_killed_is_still_the_best_of_the_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,11 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitrepro.cli.data.numbers import beside
+from gitrepro.cli.data.numbers import beside, natural
 from gitrepro.data.datasets import Wish, add_dataset
 from gitrepro.records.dataset import DatasetRecord
 from gitrepro.run.compose import stamp
@@ -23,12 +25,18 @@ from gitrepro.store import repository as repositories
 from gitrepro.store.fold import Identity
 from tests.cli.test_looking import in_terminal, plain
 from tests.conftest import Cli, Git
+from tests.warm import WarmCli
 
 RUNS = "refs/gitrepro/runs"
 FACTS = {
     "name", "version", "digest", "kind", "items", "files", "size_bytes", "linked", "source", "id", "label", "actor",
     "created_at", "note", "ignore",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cli(warm_cli: WarmCli) -> WarmCli:
+    return warm_cli
 
 
 def folder(root: Path, count: int = 6) -> Path:
@@ -162,6 +170,33 @@ def test_a_terminal_gets_pages_with_small_histograms(repo: Path, cli: Cli):
     assert listed.splitlines()[0].split()[:3] == ["NAME", "VERSION", "KIND"]
 
 
+def test_features_stand_in_the_order_of_their_numbers_and_the_first_two_dozen_are_shown(repo: Path, cli: Cli):
+    np.savez(repo / "digits.npz", images=np.arange(300.0).reshape(10, 30), y=np.arange(10))
+    put(repo, "digits.npz", "digits", label="y", describe=True)
+    page, every, stats = (
+        cli("data", *args, cwd=repo).stdout
+        for args in (["show", "digits"], ["show", "digits", "--all"], ["stats", "digits"])
+    )
+
+    assert re.findall(r"^images\[(\d+)\]", page, re.MULTILINE) == [str(number) for number in range(24)]
+    assert re.findall(r"^images\[(\d+)\]", every, re.MULTILINE) == [str(number) for number in range(30)]
+    assert re.findall(r"^([0-9])\t", page, re.MULTILINE) == [str(number) for number in range(10)]
+    for text in (page, stats):
+        assert "  and 6 more; --all or --json shows those on record\n" in text
+    assert "more;" not in every
+
+
+@given(st.lists(st.integers(0, 10**30)), st.sampled_from(["{}", "images[{}]", "x{}y7"]))
+def test_names_are_ordered_as_people_count(numbers: list[int], form: str):
+    names = [form.format(number) for number in numbers]
+    assert sorted(names, key=natural) == [form.format(number) for number in sorted(numbers)]
+
+
+def test_a_name_of_very_many_digits_has_its_place_too():
+    names = ["10" * 2501, "9" * 5000, "x10", "x9", "0", "x", "x09b", "²", ""]
+    assert sorted(names, key=natural) == ["", "0", "9" * 5000, "10" * 2501, "x", "x9", "x09b", "x10", "²"]
+
+
 def test_statistics_are_computed_later_and_again(repo: Path, cli: Cli):
     prices(repo / "prices.csv")
     add(cli, repo, "prices.csv", "prices", "--no-stats")
@@ -208,7 +243,7 @@ def test_an_empty_folder_is_allowed_and_said(repo: Path, cli: Cli, tmp_path: Pat
     assert cli("data", "add", "data", "nothing", cwd=repo).stdout == "nothing@v1 is this already\n"
 
 
-def test_lists_of_runs_know_nothing_of_data(repo: Path, cli: Cli):
+def test_lists_of_runs_know_nothing_of_data_that_no_run_used(repo: Path, cli: Cli):
     folder(repo / "data")
     assert cli("record", "--", sys.executable, "-c", "pass", cwd=repo).returncode == 0
     add(cli, repo, "data", "digits", "--label", "folder")
@@ -448,6 +483,49 @@ def test_files_that_were_changed_are_not_overwritten(repo: Path, cli: Cli, tmp_p
     assert cli("data", "get", "prices", str(mine), "--force", cwd=repo).returncode == 0
     assert (out / "0" / "0.bin").read_bytes() == b"0" * 100
     assert mine.read_bytes() == (repo / "prices.csv").read_bytes()
+
+
+def test_files_that_are_not_in_the_version_are_left_alone_and_named(repo: Path, cli: Cli, tmp_path: Path):
+    data, out = folder(repo / "data"), tmp_path / "out"
+    (data / "0" / "notes.tmp").write_text("ignored")
+    put(repo, "data", "digits", ignore=("*.tmp",))
+    (data / "2" / "5.bin").unlink()
+    put(repo, "data", "digits", ignore=("*.tmp",))
+    fresh = json.loads(cli("data", "get", "digits@v1", str(out), "--json", cwd=repo).stdout)
+    (out / "1.tmp").write_text("ignored")
+    (out / "empty").mkdir()
+    older = cli("data", "get", "digits@v2", str(out), cwd=repo)
+    for name in ("0/mine.txt", "\x1b[31m", "z", "zz"):
+        (out / name).write_text("mine")
+    part = cli("data", "get", "digits@v2", str(out), "--only", "0/*", cwd=repo)
+    told = json.loads(cli("data", "get", "digits@v2", str(out), "--json", cwd=repo).stdout)
+
+    assert (fresh["extra"], fresh["extra_more"]) == ([], False)
+    assert older.stderr.splitlines()[1:] == ["2/5.bin is not in digits@v2; it is left alone"]
+    assert part.stderr.splitlines()[1:] == [
+        "5 files are not in digits@v2; they are left alone: \\x1b[31m, 0/mine.txt, 2/5.bin, …"
+    ]
+    assert told["extra"] == ["\\x1b[31m", "0/mine.txt", "2/5.bin", "z", "zz"]
+    assert (out / "2" / "5.bin").read_bytes() == b"5" * 100 and (out / "z").read_text() == "mine"
+
+
+def test_of_very_many_other_files_the_first_are_listed(repo: Path, cli: Cli, tmp_path: Path):
+    folder(repo / "data")
+    put(repo, "data", "digits")
+    for number in range(1_005):
+        (tmp_path / f"{number:04}").touch()
+    done = cli("data", "get", "digits", str(tmp_path), cwd=repo)
+    told = json.loads(cli("data", "get", "digits", str(tmp_path), "--json", cwd=repo).stdout)
+
+    assert "1,000 files or more are not in digits@v1" in done.stderr
+    assert (len(told["extra"]), told["extra"][0], told["extra_more"]) == (1_000, "0000", True)
+
+
+def test_nothing_is_said_of_what_lies_beside_a_data_set_of_one_file(repo: Path, cli: Cli):
+    prices(repo / "prices.csv")
+    put(repo, "prices.csv", "prices")
+    done = cli("data", "get", "prices", ".", cwd=repo)
+    assert done.returncode == 0 and "left alone" not in done.stderr
 
 
 def test_only_what_is_nowhere_in_the_data(repo: Path, cli: Cli, tmp_path: Path):

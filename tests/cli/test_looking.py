@@ -18,10 +18,10 @@ from gitrepro.store.fold import Identity, Pending, enqueue, fold
 
 LISTED = {
     "schema", "id", "name", "kind", "status", "started_at", "duration_seconds", "actor", "group", "labels", "config",
-    "summary", "seeds", "code",
+    "summary", "seeds", "code", "data", "split",
 }  # fmt: skip
 SHOWN = LISTED | {
-    "recorded", "ended_at", "reason", "argv", "host", "config_sources", "metrics", "cost", "env", "data", "split",
+    "recorded", "ended_at", "reason", "argv", "host", "config_sources", "metrics", "cost", "env",
     "checkpoints", "artifacts", "losses", "journal", "notes", "events", "parents", "resumes", "lineage", "attempts",
     "ranks", "adopted", "cells", "config_never_read", "preprocess", "watched", "fitted",
 }  # fmt: skip

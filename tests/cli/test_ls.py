@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.test_looking import in_terminal, plain
 from tests.conftest import Cli
+from tests.recorded_data import digits
 from tests.recorded_runs import record_run, seeded
 
 
@@ -191,6 +192,82 @@ def test_the_lines_of_sets_fit_a_terminal(study: Path) -> None:
     seen = plain(in_terminal("ls", "--sets", cwd=study, columns=60))
     assert max(map(len, seen.splitlines())) <= 60
     assert "run2" in seen
+
+
+def data_set(name: str, version: str, digit: str, *splits: str) -> dict[str, Any]:
+    found = [{"name": split, "version": "v1", "digest": f"b3:{'5' * 64}", "parts": {"train": 3}} for split in splits]
+    return {"name": name, "version": version, "digest": f"b3:{digit * 64}", "items": 4, "splits": found}
+
+
+@pytest.fixture
+def trained(repo: Path) -> Path:
+    """Runs on no data, on two versions of one set, and on two sets."""
+    put(repo, "none", 0)
+    put(repo, "old", 1, data=(data_set("digits", "v1", "1", "default"),))
+    put(repo, "new", 2, data=(data_set("digits", "v2", "2", "default", "small"),))
+    put(repo, "both", 3, data=(data_set("digits", "v2", "2"), data_set("mnist", "v1", "3", "small")))
+    return repo
+
+
+def test_runs_are_found_by_what_they_were_trained_on(trained: Path, cli: Cli) -> None:
+    assert listed(cli, trained, "data == digits") == ["both", "new", "old"]
+    assert listed(cli, trained, "data == digits@v1") == ["old"]
+    assert listed(cli, trained, "data == b3:22 and split == default") == ["new"]
+    assert listed(cli, trained, "data ~ mn* and not split == mnist/default") == ["both"]
+    assert listed(cli, trained, "data is missing") == ["none"]
+    assert listed(cli, trained, "data != mnist and data exists") == ["new", "old"]
+    assert cli("ls", "data == null", cwd=trained).returncode == 2
+
+
+def test_the_data_of_runs_are_a_column_where_there_are_any(trained: Path, cli: Cli) -> None:
+    shown = [(row["name"], row["data"]) for row in rows(cli, trained, "ls")]
+    assert shown == [("both", "digits@v2 mnist@v1"), ("new", "digits@v2"), ("old", "digits@v1"), ("none", "")]
+    assert "data" not in rows(cli, trained, "ls", "data is missing")[0]
+    assert rows(cli, trained, "ls", "-c", "name,data,split", "data ~ *v2", "--sort", "split") == [
+        {"name": "new", "data": "digits@v2", "split": "default@v1 small@v1"},
+        {"name": "both", "data": "digits@v2 mnist@v1", "split": "small@v1"},
+    ]
+    assert listed(cli, trained, "--sort", "data") == ["old", "new", "both", "none"]
+
+
+def test_a_narrow_terminal_leaves_the_data_out_and_a_wide_one_has_them(trained: Path) -> None:
+    wide, narrow = (plain(in_terminal("ls", cwd=trained, columns=columns)) for columns in (150, 60))
+    assert "digits@v2 mnist@v1" in wide and "DATA" in wide
+    assert "DATA" not in narrow and "STARTED" in narrow
+
+
+def test_json_names_data_and_splits_by_content(trained: Path, cli: Cli) -> None:
+    done = cli("ls", "--json", "--columns", "data", cwd=trained)
+    both, new, _, none = json.loads(done.stdout)
+    first, second = both["data"]
+    assert first == {"name": "digits", "version": "v2", "digest": f"b3:{'2' * 64}", "splits": []}
+    small = {"name": "small", "version": "v1", "digest": f"b3:{'5' * 64}"}
+    assert (second["splits"], both["split"]) == ([small], {"dataset": "mnist", **small})
+    assert [split["name"] for split in new["data"][0]["splits"]] == ["default", "small"]
+    assert (both["columns"], none["columns"]) == ({"data": "digits@v2 mnist@v1"}, {"data": ""})
+    assert (none["data"], none["split"]) == ([], None)
+    whole = json.loads(cli("show", "both", "--json", cwd=trained).stdout)
+    assert whole["split"].items() >= both["split"].items()
+
+
+def test_a_run_under_way_is_found_by_the_data_that_it_was_started_with(repo: Path, cli: Cli) -> None:
+    digits(repo)
+    code = "print('ready', flush=True)\ninput()"
+    command = ["record", "--name", "alive", "--data", "digits", "--split", "default", "--", sys.executable, "-c", code]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "gitrepro", *command], cwd=repo, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout
+    child.stdout.readline()
+    try:
+        assert listed(cli, repo, "data == digits@v1 and split == digits/default and status == running") == ["alive"]
+        assert listed(cli, repo, "data is missing or data == mnist") == []
+        assert rows(cli, repo, "ls", "-c", "data,split,status") == [
+            {"data": "digits@v1", "split": "default@v1", "status": "running"}
+        ]
+    finally:
+        child.communicate("\n")
+    assert listed(cli, repo, "data == digits@v1 and status == finished") == ["alive"]
 
 
 def test_sql_answers_in_tabs_or_json_and_refuses_to_write(study: Path, cli: Cli) -> None:

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 
 if TYPE_CHECKING:
     from tests.conftest import Cli, Git
+    from tests.warm import WarmCli
 
 
 def write_table(path: Path, found: Any) -> None:
@@ -22,6 +23,11 @@ def write_table(path: Path, found: Any) -> None:
         for at, (values, label) in enumerate(zip(found.data, found.target, strict=True)):
             day = f"2026-{1 + at * 12 // len(found.data):02d}-01"
             rows.writerow([*values, f"class-{label}", day, f"b{at // 5}"])
+
+
+@pytest.fixture(scope="module")
+def cli(warm_cli: WarmCli) -> WarmCli:
+    return warm_cli
 
 
 @pytest.fixture(scope="module")

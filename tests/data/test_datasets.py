@@ -15,7 +15,7 @@ from gitrepro.data import datasets, open_dataset
 from gitrepro.data.datasets import Addition, Wish, add_dataset
 from gitrepro.data.keeping import keeping
 from gitrepro.data.places import Place, forget, places_of, remember
-from gitrepro.errors import GitreproError, NotFound, SourceChanged, UsageError
+from gitrepro.errors import GitreproError, NotFound, SourceChanged, Unsafe, UsageError
 from gitrepro.store import repository as repositories
 from gitrepro.store.catalog import Catalog
 from gitrepro.store.fold import Identity
@@ -100,6 +100,31 @@ def test_data_that_are_large_or_far_are_linked_by_themselves(tmp_path, monkeypat
     assert "larger than" in keeping(tmp_path / "data", store, asked=None).why
     assert not keeping(tmp_path / "data", store, asked=False).linked
     assert not keeping(tmp_path / "data", store, asked=None, before=False).linked
+
+
+def test_what_is_left_out_does_not_make_data_large(tmp_path, monkeypatch):
+    from gitrepro.data import keeping as module
+
+    monkeypatch.setattr(module, "LARGE_BYTES", 1000)
+    for name in ("x", ".git/pack", "below/y.tmp"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_bytes(b"x" * 900)
+
+    assert keeping(tmp_path / "data", tmp_path, asked=None).linked
+    for pattern in ("*.tmp", "below/"):
+        assert not keeping(tmp_path / "data", tmp_path, asked=None, ignore=[pattern]).linked
+
+
+def test_an_empty_path_and_the_folder_of_git_are_refused(found, repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    with pytest.raises(UsageError, match="the path is empty"):
+        add_dataset(found, Wish(path=Path(), source="", name="x"), identity=ADA, at=AT)
+    for path in (repo / ".git", repo / ".git" / "refs"):
+        with pytest.raises(Unsafe, match="Git and gitrepro"):
+            add(found, path)
+    (found.home / "data" / "x").mkdir(parents=True)
+    (found.home / "data" / "x" / "a").write_text("a")
+    assert add(found, found.home / "data" / "x").record.files == 1
 
 
 def test_data_that_change_while_they_are_described_are_not_put_on_record(found, data, monkeypatch):

@@ -366,6 +366,22 @@ def test_files_that_are_not_there_or_no_text_are_told(found: Repository, tmp_pat
         take_over(found, FLOWERS, {})
 
 
+@pytest.mark.timeout(60)
+def test_a_pipe_or_a_device_of_ids_is_refused_and_not_read(found: Repository, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(UsageError, match="no regular file"):
+            take_over(found, FLOWERS, {"train": path})
+
+
+def test_a_csv_file_of_bare_ids_loses_none_to_a_header_it_has_not(found: Repository, tmp_path: Path) -> None:
+    files = {"train": tmp_path / "train.csv", "test": tmp_path / "test.csv"}
+    files["train"].write_text("1\n2\n3\n")
+    files["test"].write_text("row\n4\n")
+
+    assert take_over(found, FLOWERS, files).record.parts == {"test": 1, "train": 3}
+
+
 def test_imported_parts_that_tear_a_group_are_refused(found: Repository, tmp_path: Path) -> None:
     files = write(tmp_path, train="1\n2\n", test="41\n")
 

@@ -107,6 +107,22 @@ def test_a_pandas_frame_is_kept_as_parquet(here: Path) -> None:
         assert parquet.read_table(pa.BufferReader(store(here).get(entry["blob"])))["x"].to_pylist() == [1, 2]
 
 
+def test_a_table_whose_name_ends_in_csv_is_kept_as_csv(here: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": [1, 2], "y": ["a", "b"]})
+    with gitrepro.record() as run:
+        run.artifact(frame, "frame.csv")
+        run.artifact(frame.set_index("y"), "by/y.tsv")
+        run.artifact(pa.table({"x": [1], "y": ["a"]}), "arrow.csv")
+
+    found = {name: (store(here).get(each["blob"]), each["media_type"]) for name, each in kept(here).items()}
+    assert found == {
+        "frame.csv": (b"x,y\n1,a\n2,b\n", "text/csv"),
+        "by/y.tsv": (b"y\tx\na\t1\nb\t2\n", "text/tab-separated-values"),
+        "arrow.csv": (b'"x","y"\n1,"a"\n', "text/csv"),
+    }
+
+
 def test_an_array_is_kept_without_pickle(here: Path, tmp_path: Path) -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     with gitrepro.record() as run:
@@ -152,6 +168,15 @@ def test_a_figure_is_kept_as_what_it_draws(here: Path, thing: Any, data: bytes, 
 
     assert store(here).get(kept(here)["plot.png"]["blob"]) == data
     assert kept(here)["plot.png"]["media_type"] == media_type
+
+
+def test_a_figure_is_drawn_as_its_name_says(here: Path) -> None:
+    with gitrepro.record() as run:
+        run.artifact(Figure(), "plot.svg")
+        run.artifact(Figure(), "plot.pdf")
+
+    found = {name: (store(here).get(each["blob"]), each["media_type"]) for name, each in kept(here).items()}
+    assert found == {"plot.svg": (b"a svg", "image/svg+xml"), "plot.pdf": (b"a pdf", "application/pdf")}
 
 
 def test_an_image_is_kept_as_png(here: Path) -> None:

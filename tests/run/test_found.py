@@ -72,6 +72,17 @@ def test_runs_are_an_arrow_table_with_a_type_for_each_column(study: Path) -> Non
     assert gitrepro.runs("status == crashed").to_arrow().num_rows == 0
 
 
+def test_the_table_says_what_runs_were_trained_on(study: Path) -> None:
+    split = {"name": "default", "version": "v1", "digest": "b3:5"}
+    data = [{"name": name, "version": "v1", "digest": "b3:1", "splits": [split]} for name in ("digits", "mnist")]
+    put(study, "four", 3, data=tuple(data), summary={"data": 0.5})
+    table = gitrepro.runs("data == digits@v1 or lr == auto").to_arrow()
+
+    assert table.column("data").to_pylist() == ["digits@v1 mnist@v1", None]
+    assert table.column("split").to_pylist() == ["default@v1", None]
+    assert table.column("metric.data").to_pylist() == [0.5, None]
+
+
 def test_without_pandas_a_data_frame_is_a_clear_error(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UsageError, match="pip install pandas"):

@@ -57,6 +57,27 @@ def test_a_data_set_is_opened_and_on_record_by_its_content(here: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_data_of_a_repository_that_can_only_be_read_are_opened_and_on_record(repo: Path, cli: Any) -> None:
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("mounting is not permitted here")
+    record, split = digits(repo)
+    script = repo.parent / "script.py"
+    script.write_text(
+        "import gitrepro\n"
+        "with gitrepro.record(dataset='digits', split='default') as run:\n"
+        "    print(len(run.split('train')), len(gitrepro.dataset('digits').ids()))\n"
+    )
+    read_only = f"mount --bind {repo} {repo} && mount -o remount,ro,bind {repo} && cd {repo} && "
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{read_only}{sys.executable} {script}"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, f"{split.parts['train']} {ROWS}\n"), done.stderr
+    assert cli("recover", "--into", str(repo), "--all", cwd=repo).returncode == 0
+    [entry] = newest(repo).data
+    assert (entry["digest"], entry["splits"][0]["digest"]) == (record.digest, split.digest)
+
+
 def test_how_it_was_checked_is_on_record(here: Path) -> None:
     digits(here)
     with gitrepro.record() as run:

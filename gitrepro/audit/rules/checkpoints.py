@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ...checkpoints.keep import part_of
 from ...records.result import Verdict
 from ..evidence import RunEvidence
 from .finding import Finding, mapping, words
 
 _NAMED_AT_MOST: Final = 3
-# Whole words of a metric's name, as in `val/loss`, `test_acc`, `loss.train`.
-_PARTS: Final[Mapping[str, frozenset[str]]] = {
-    "test": frozenset(("test", "testing", "tst", "holdout")),
-    "train": frozenset(("train", "training", "trn")),
-    "val": frozenset(("val", "valid", "validation", "dev", "eval")),
-}
-
-
-def part_of_metric(name: str) -> str | None:
-    """The part of the data that a metric was measured on, as far as its name says: `train`, `val` or `test`.
-
-    Of a name with several of the words the test part counts before the training part, and that before validation.
-    """
-    found = {*re.split(r"[^a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())}
-    return next((part for part, known in _PARTS.items() if found & known), None)
 
 
 def _entries(run: RunEvidence) -> list[Mapping[str, Any]]:
@@ -43,7 +28,7 @@ def chosen_by(run: RunEvidence) -> list[dict[str, Any]]:
         if "best" in words(entry.get("roles")) and metric.get("name"):
             name, said = str(metric["name"]), metric.get("part")
             # What the name says stands over what is said beside it.
-            part = part_of_metric(name) or (said if isinstance(said, str) else None)
+            part = part_of(name) or (said if isinstance(said, str) else None)
             found[name] = {"metric": name, "goal": metric.get("goal"), "part": part}
     return list(found.values())
 

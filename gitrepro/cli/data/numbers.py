@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -11,13 +12,14 @@ from typing import Any, Final
 from ..present import clean, coloured, line, number, pairs, table
 
 _CLASSES_AT_MOST: Final = 20
-_FEATURES_AT_MOST: Final = 40
+_FEATURES_AT_MOST: Final = 24
 _BAR_COLUMNS: Final = 20
 _SUMMARIES: Final = ("features", "channels", "sizes", "lengths")
 _HEADER: Final = ("feature", "type", "missing", "min", "mean", "max", "std", "distinct", "histogram")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = ".:-=+*%@"
 _PLACES_AT_MOST: Final = 10_000
+_DIGITS: Final = re.compile("([0-9]+)")
 
 
 def print_statistics(statistics: Mapping[str, Any], *, everything: bool) -> None:
@@ -64,7 +66,7 @@ def _wholes(statistics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _print_classes(classes: Mapping[str, Any], statistics: Mapping[str, Any], *, everything: bool) -> None:
     if not classes:
         return
-    counts = {name: count for name, count in classes.items() if isinstance(count, int)}
+    counts = {name: classes[name] for name in sorted(classes, key=natural) if isinstance(classes[name], int)}
     total = _map(statistics.get("counts")).get("classes", len(counts))
     shown = counts if everything else dict(list(counts.items())[:_CLASSES_AT_MOST])
     most, every = max(counts.values(), default=1) or 1, sum(counts.values()) or 1
@@ -86,7 +88,7 @@ def _print_features(statistics: Mapping[str, Any], *, everything: bool) -> None:
     rows = [
         _row(name if part == "features" else f"{part[:-1]} {name}", _map(about))
         for part in _SUMMARIES
-        for name, about in _map(statistics.get(part)).items()
+        for name, about in sorted(_map(statistics.get(part)).items(), key=lambda item: natural(item[0]))
     ]
     if not rows:
         return
@@ -97,7 +99,16 @@ def _print_features(statistics: Mapping[str, Any], *, everything: bool) -> None:
     of = _map(statistics.get("counts")).get("features", len(described))
     more = len(rows) - len(shown) + max(int(of) - len(described), 0)
     if more:
-        line(coloured(f"  and {more:,} more; --all shows those on record", "dim"))
+        line(coloured(f"  and {more:,} more; --all or --json shows those on record", "dim"))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """The order in which people count: `images[2]` before `images[10]`."""
+    # A run of digits is compared by its length, then by its digits: that needs no int, which some are too long for.
+    return [
+        (len(digits := piece.lstrip("0")), digits) if at % 2 else (0, piece)
+        for at, piece in enumerate(_DIGITS.split(name))
+    ]
 
 
 def _row(name: str, about: Mapping[str, Any]) -> list[object]:
@@ -132,11 +143,11 @@ def beside(one: Mapping[str, Any], two: Mapping[str, Any]) -> tuple[str, str] | 
     """Two histograms over the same values, so that what moved stands elsewhere; None where one is none."""
     try:
         sides = [_bins(each) for each in (one, two)]
-    except (TypeError, ValueError, KeyError, IndexError):
+        # Bins are 2^k wide and begin at multiples of that: the coarser ones hold the finer ones whole.
+        width = max(width for width, _ in sides) or 1.0
+        places = [[(math.floor(middle / width), count) for middle, count in bins] for _, bins in sides]
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         return None
-    # Bins are 2^k wide and begin at multiples of that: the coarser ones hold the finer ones whole.
-    width = max(width for width, _ in sides) or 1.0
-    places = [[(math.floor(middle / width), count) for middle, count in bins] for _, bins in sides]
     first, last = (pick(place for bins in places for place, _ in bins) for pick in (min, max))
     if last - first >= _PLACES_AT_MOST:
         return None

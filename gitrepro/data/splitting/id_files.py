@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import stat
+from collections.abc import Container, Iterable, Mapping, Sequence
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -16,18 +18,19 @@ _SHOWN: Final = 3
 _USUAL_COLUMNS: Final = ("id", "ids", "index", "path", "file", "filename", "name")
 
 
-def read_ids(path: Path, *, column: str | None = None) -> list[str]:
+def read_ids(path: Path, *, column: str | None = None, known: Container[str] = ()) -> list[str]:
     """The ids in a file, in its order: by its suffix `.json`, `.csv` or `.tsv`, or else one a line.
 
     Args:
         column: of a CSV file; without it, its only one, or one that is called `id`, `path` or the like.
+        known: ids of the data set: a CSV file of one column that begins with one of them has no header.
 
     Raises:
         NotFound: there is no such file.
         UsageError: it cannot be read as ids.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _text(path)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -36,8 +39,18 @@ def read_ids(path: Path, *, column: str | None = None) -> list[str]:
     if suffix == ".json":
         return _of_json(text, path)
     if suffix in (".csv", ".tsv"):
-        return _of_csv(text, path, column, delimiter="\t" if suffix == ".tsv" else ",")
+        return _of_csv(text, path, column, known, delimiter="\t" if suffix == ".tsv" else ",")
     return [line for line in (line.removesuffix("\r") for line in text.split("\n")) if line]
+
+
+def _text(path: Path) -> str:
+    # Not to wait for a writer, should a pipe stand there.
+    with open(path, encoding="utf-8-sig", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as reader:
+        if not stat.S_ISREG(os.fstat(reader.fileno()).st_mode):
+            raise UsageError(
+                f"{path} is no regular file", why="a pipe or a device may never end", do="write the ids to a file"
+            )
+        return reader.read()
 
 
 def _of_json(text: str, path: Path) -> list[str]:
@@ -54,12 +67,14 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
-def _of_csv(text: str, path: Path, column: str | None, *, delimiter: str) -> list[str]:
+def _of_csv(text: str, path: Path, column: str | None, known: Container[str], *, delimiter: str) -> list[str]:
     try:
         rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise UsageError(f"{path} cannot be read as CSV", why=str(error)) from None
     header, body = (rows[0] if rows else []), rows[1:]
+    if column is None and len(header) == 1 and header[0] in known:
+        return [row[0] for row in rows if row and row[0]]
     at = _column(header, path, column)
     return [row[at] for row in body if len(row) > at and row[at]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ...errors import BlobMissing, Damaged, GitreproError
-from .. import reach
+from .. import pruned, reach
 from ..gc import Trashed, trash
 from ..objects import BlobStore
 from .proof import DAMAGED, FAST, NOT_AVAILABLE, OK, Proof, worst
@@ -75,11 +75,15 @@ class Checker:
         try:
             return Looked(OK, self._size(digest))
         except BlobMissing as error:
-            return self._from_trash(digest, name) or Looked(NOT_AVAILABLE, None, error.what)
+            return self._from_trash(digest, name) or Looked(NOT_AVAILABLE, None, self._why(digest, error))
         except Damaged as error:
             return self._second_look(digest, error)
         except (GitreproError, OSError) as error:
             return Looked(DAMAGED, None, str(error))
+
+    def _why(self, digest: str, error: BlobMissing) -> str:
+        note = pruned.told(self.store, digest)
+        return error.what if note is None else pruned.in_words(note)
 
     def _size(self, digest: str) -> int:
         if self.level != FAST:

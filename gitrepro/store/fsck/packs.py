@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import Damaged
-from .. import fs, reach
 from ..objects import BlobStore, damage, digest_of, packfile
 from ..objects.index import Place
 from ..objects.packfile import Entry
@@ -75,34 +73,11 @@ def _lost(path: Path, entry: Entry) -> Finding:
 
 def _without_table(store: BlobStore, path: Path, error: Exception) -> Finding:
     """A pack whose table is gone: what the index remembers of it is kept."""
-    known, kept = _salvage(store, path)
-    quarantine = store.root / "quarantine"
-    fs.make_directories(quarantine)
-    # A pack of which not all was kept stops a collection: nobody knows what else was in it.
-    begin = "salvaged-" if kept == known > 0 else reach.PACK_SET_ASIDE
-    os.replace(path, quarantine / f"{begin}{path.name[:64]}-{os.urandom(4).hex()}")
-    store.index.refresh()
+    known, kept, _ = damage.without_table(store, path)
     said = f"{kept:,} of {known:,} blobs that the index knew are kept" if known else "the index knew nothing of it"
     why = f"its table cannot be read ({getattr(error, 'why', '') or error}); it is set aside, and {said}"
     do = "`gitrepro verify --all` tells what is missing now; put that again or pull it"
     return Finding(path=path, digest="", state=DAMAGED, why=why, do=do)
-
-
-def _salvage(store: BlobStore, path: Path) -> tuple[int, int]:
-    known = kept = 0
-    pack = path.name[:64]
-    with store.batch() as batch, open(path, "rb") as reader:
-        for name in store.index.hashes():
-            place = store.index.find(name)
-            if place is None or place.pack != pack:
-                continue
-            known += 1
-            reader.seek(place.offset)
-            data = reader.read(place.size_bytes)
-            if digest_of([data]) == f"b3:{name.hex()}":
-                batch.put_anew(name, data)
-                kept += 1
-    return known, kept
 
 
 def mend(store: BlobStore) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import GitreproError
-from .. import fs, reach
+from .. import fs, pruned, reach
 from ..objects import BlobStore, digest_of
 from .plan import DAY_SECONDS, Old, Trashed
 
@@ -45,7 +45,7 @@ def look(store: BlobStore, needed: set[bytes], *, began: float, cutoff_ns: int) 
     """
     expired, wanted, waiting, waiting_bytes = [], [], 0, 0
     for each, taken_at, judged in _trashed(store):
-        if _is_wanted(store, each, needed, cutoff_ns if judged else None):
+        if not _is_let_go(store, each, judged) and _is_wanted(store, each, needed, cutoff_ns if judged else None):
             wanted.append(each)
         elif taken_at <= began - DAY_SECONDS:
             expired.append(each)
@@ -62,9 +62,17 @@ def _is_wanted(store: BlobStore, each: Trashed, needed: set[bytes], cutoff_ns: i
     return any(name in needed and f"b3:{name.hex()}" not in store for name in _names(each))
 
 
+def _is_let_go(store: BlobStore, each: Trashed, judged: bool) -> bool:
+    """Whether a person let go of it, though records name it."""
+    if judged or each.home.parent.name == "packs":
+        return False  # only whole files are let go of, and no collection has a part in it
+    return any(pruned.told(store, f"b3:{name.hex()}") is not None for name in _names(each))
+
+
 def contents(store: BlobStore) -> dict[bytes, Trashed]:
-    """Which blobs lie in the trash, and where."""
-    return {name: each for each, _, _ in _trashed(store) for name in _names(each)}
+    """Which blobs lie in the trash that nobody has let go of on purpose, and where."""
+    found = ((each, judged) for each, _, judged in _trashed(store))
+    return {name: each for each, judged in found if not _is_let_go(store, each, judged) for name in _names(each)}
 
 
 def put_back(each: Trashed) -> bool:
