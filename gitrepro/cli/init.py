@@ -68,7 +68,7 @@ def _what_of_the_old(before: Path) -> str:
     others = [pins.owner(before, clone) for clone in pins.clones(before)]
     if others:
         names = ", ".join(clean(each.git_dir or each.clone) for each in others)
-        return f"this clone uses nothing in {clean(before)} any more; leave it where it is: {names} does"
+        return f"this clone uses nothing in {clean(before)} any more; leave it where it is, for {names}"
     return f"what lies in {clean(before)} is not used any more; delete it when no run is under way"
 
 

@@ -96,6 +96,23 @@ def test_init_makes_a_shared_store_and_says_where_it_is(repo: Path, cli: Cli, gi
     assert store_of(opened(repo)).root == tmp_path / "team"
 
 
+def test_who_leaves_a_store_that_others_use_is_not_told_to_delete_it(
+    repo: Path, cli: Cli, git: Git, tmp_path: Path
+) -> None:
+    blob = put_large(store_of(opened(repo)))
+    record_run(repo, artifacts=({"blob": blob, "kind": "artifact"},))
+    git(tmp_path, "clone", "--quiet", str(repo), "other")
+    git(tmp_path / "other", "fetch", "--quiet", "origin", "refs/gitrepro/*:refs/gitrepro/*")
+    alone = cli("init", "--no-hooks", "--store", str(tmp_path / "team"), cwd=repo)
+    assert "delete it" in alone.stderr
+    assert cli("init", "--no-hooks", "--store", str(tmp_path / "team"), cwd=tmp_path / "other").returncode == 0
+
+    left = cli("init", "--no-hooks", "--store", str(tmp_path / "mine"), cwd=repo)
+    assert "copied 1 blobs" in left.stderr
+    assert "delete it" not in left.stderr
+    assert f"leave it where it is, for {tmp_path / 'other' / '.git'}" in left.stderr
+
+
 def test_the_folders_of_a_shared_store_are_for_the_group_whatever_the_mask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
