@@ -135,6 +135,10 @@ def test_each_benchmark_gets_to_its_rows(name: str, tmp_path: Path, monkeypatch:
         "BENCH_RUNS_A_WRITER": "1",
         "BENCH_TAGS": "4",
         "BENCH_CHANGES": "2",
+        "BENCH_FILES": "100",
+        "BENCH_LARGE_MIB": "4",
+        "BENCH_CHECKPOINT_MIB": "16",
+        "BENCH_SAVING_SECONDS": "0.3",
     }
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     for variable, value in small.items():

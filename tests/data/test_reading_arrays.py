@@ -192,6 +192,18 @@ def test_a_hostile_header_takes_no_memory_and_no_time(tmp_path: Path, header: st
             pass
 
 
+def test_an_archive_that_claims_more_than_it_holds_is_refused_before_anybody_counts(tmp_path: Path) -> None:
+    text = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}".ljust(117).encode() + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + b"\0" * 1000)
+
+    with pytest.raises(Damaged, match="ends before its 1,000,000,000,000 items"):
+        opened(tmp_path / "a.npz")
+
+    np.savez_compressed(tmp_path / "zeros.npz", a=np.zeros(1_000_000))
+    assert len(opened(tmp_path / "zeros.npz")) == 1_000_000
+
+
 @given(data=st.binary(max_size=300), place=st.integers(0, 2000))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
 def test_a_spoilt_archive_is_read_or_refused(tmp_path: Path, data: bytes, place: int) -> None:

@@ -291,6 +291,8 @@ def test_deep_nesting_brings_nothing_down(write: Write) -> None:
     assert len(columns(write("b.jsonl", with_word))) == 2
     with pytest.raises(GitreproError):
         columns(write("c.jsonl", "[" * 200_000))
+    with pytest.raises(Damaged, match="more than 100 deep"):
+        columns(write("d.jsonl", f'{{"a": {"[" * 5000}{"]" * 5000}}}\n'))
 
 
 # -- Parquet

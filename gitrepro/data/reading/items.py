@@ -77,7 +77,7 @@ def unreadable(path: Path, kind: str, why: str) -> Damaged:
     return Damaged(
         f"{path} cannot be read as {kind}",
         why=why,
-        do="mend the file, or add it as kind `file`, which takes the bytes and reads nothing",
+        do="mend the file, or add it without an id and a label: its bytes are kept, and nothing in it is read",
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _BLOCK_BYTES: Final = 8 << 20
 _LONGEST_LINE_BYTES: Final = 64 << 20
 _MOST_COLUMNS: Final = 10_000
+_DEEPEST: Final = 100
+"""Lists in lists: what goes through them calls itself for each."""
 
 
 @final
@@ -85,11 +87,23 @@ class JsonlSource:
             try:
                 block.decode()  # pyarrow takes any bytes for text
                 table = self._parsed(block, None)
+                self._check_depth(table.schema)
                 found = pa.unify_schemas([found, table.schema], promote_options="permissive")
                 agree = table.num_rows == _lines(block) and bool(table.num_columns)
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeDecodeError):
                 agree = False
         return found if agree else None
+
+    def _check_depth(self, schema: pa.Schema) -> None:
+        import pyarrow as pa
+
+        level = [field.type for field in schema]
+        for _ in range(_DEEPEST):
+            level = [
+                type_.field(at).type for type_ in level if pa.types.is_nested(type_) for at in range(type_.num_fields)
+            ]
+        if level:
+            raise unreadable(self.path, self.kind, f"its values are nested more than {_DEEPEST} deep")
 
     def _parsed(self, block: bytes, schema: pa.Schema | None) -> pa.Table:
         import pyarrow as pa

@@ -6,6 +6,7 @@ are then read straight from the member, so that memory holds one piece whatever 
 
 from __future__ import annotations
 
+import math
 import struct
 import tokenize
 import zipfile
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SINGLE: Final = "array"
 """The name of the one array of an NPY file."""
+# No stream of deflate unfolds into more.
+_UNFOLDED_AT_MOST: Final = 1032
 # What zipfile, zlib and numpy's reader of headers, which goes through Python's tokenizer, raise for broken bytes.
 _BROKEN: Final = (
     zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError, struct.error,
@@ -127,13 +130,27 @@ class ArrayItems:
     def _read_header(self, name: str) -> Array:
         with self._member(name) as file:
             shape, by_columns, dtype = read_header(file)
+            values_at = file.tell()
         if dtype.hasobject:
             raise UsageError(
                 f"the array {name!r} of {self._path} holds Python objects",
                 why="they are stored as pickle, which can run code when it is read, so it is never read",
                 do=f"save it as numbers or text, for example numpy.asarray({name}, dtype=float) or dtype=str",
             )
+        if values_at + math.prod(shape) * dtype.itemsize > self._bytes_at_most(name):
+            raise unreadable(self._path, self.kind, f"the array {name!r} ends before its {shape[0]:,} items")
         return Array(name=name, shape=shape, dtype=dtype, by_columns=by_columns)
+
+    def _bytes_at_most(self, name: str) -> int:
+        """A header may claim any number of items: nobody is to count them before it is known that they can be there."""
+        here = self._path.stat().st_size
+        if not self._is_zip:
+            return here
+        with self._damage(), zipfile.ZipFile(self._path) as archive:
+            member = archive.getinfo(f"{name}.npy")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return member.file_size
+        return min(member.file_size, min(member.compress_size, here) * _UNFOLDED_AT_MOST)
 
     def _zip_names(self) -> list[str]:
         with zipfile.ZipFile(self._path) as archive:
@@ -180,7 +197,7 @@ def _one_length(path: Path, arrays: list[Array]) -> int:
     if len(lengths) == 1:
         return lengths.pop()
     if not arrays:
-        raise UsageError(f"{path} has no items", why="it has no array with an axis", do="add it as kind `file`")
+        raise UsageError(f"{path} has no items", why="it has no array with an axis")
     shown = ", ".join(f"{each.name}: {each.shape[0]:,}" for each in arrays[:20])
     raise UsageError(
         f"the arrays of {path} have different lengths",

@@ -204,7 +204,7 @@ def twice(path: Path, name: str) -> UsageError:
     return UsageError(
         f"{path} has two columns named {name!r}",
         why="features and labels are told apart by their names",
-        do="give each column a name of its own, or add it as kind `file`",
+        do="give each column a name of its own",
     )
 
 

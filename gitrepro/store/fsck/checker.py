@@ -17,7 +17,7 @@ from .proof import DAMAGED, FAST, NOT_AVAILABLE, OK, Proof, worst
 Told = Callable[[int], None]
 _EMPTY_FOLDER: Final = 0o040000
 _SHOWN_AT_MOST: Final = 3
-FETCH: Final = "`gitrepro pull`, or copy it from the store of a clone that has it"
+FETCH: Final = "copy it from the store of a clone that has it, as the one that recorded it"
 AGAIN: Final = "put it again or pull it; the wrong bytes are kept in quarantine/"
 
 

@@ -22,6 +22,7 @@ _COMMIT: Final = re.compile("[0-9a-f]{40}")
 _LISTED: Final = re.compile(rb"[0-9]{6} blob ([0-9a-f]{40})\t")
 _KINDS: Final = {"output": "output", "metrics": "metric table", "output-file": "file"}
 _CODE: Final = ("commit", "snapshot")
+_PUT_BACK: Final = "put back what lay there; `run.checkpoint(path=..., copy=True)` keeps a copy of the next one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +218,10 @@ def _adopted(what: str, digest: str, size_bytes: int | None, path: Path, *, leve
             reader.seek(0)
             fine = size_bytes in (None, found) and f"b3:{copying.hashed(reader.fileno()).hash.hex()}" == digest
     except (FileNotFoundError, NotADirectoryError):
-        return replace(proof, state=NOT_AVAILABLE, why=gone, do=FETCH)
+        return replace(proof, state=NOT_AVAILABLE, why=gone, do=_PUT_BACK)
     except (GitreproError, OSError) as error:
         return replace(proof, state=NOT_AVAILABLE, why=str(error), do=FETCH)
-    return replace(proof, size_bytes=found) if fine else replace(proof, state=DAMAGED, why=changed, do=FETCH)
+    return replace(proof, size_bytes=found) if fine else replace(proof, state=DAMAGED, why=changed, do=_PUT_BACK)
 
 
 def _once(proofs: Iterable[Proof]) -> list[Proof]:
