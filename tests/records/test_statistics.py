@@ -98,3 +98,11 @@ def test_a_newer_format_is_told() -> None:
 
 def test_fields_of_tomorrow_are_kept() -> None:
     assert load(features={"x": {**FEATURE, "new": [1]}}, more={"a": None})["more"] == {"a": None}
+
+
+def test_numbers_whose_squares_no_number_tells_have_an_infinite_spread(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x\n0.0\n0.0\n5.123497534458145e+244\n")
+    described = describe(path, "csv")
+    assert described["features"]["x"]["std"] == float("inf")
+    load_statistics(yaml.dump({**described, "format": 1}), source="here")

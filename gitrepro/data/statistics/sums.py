@@ -49,7 +49,9 @@ class Moments:
             mean = pairwise_sum(values) / values.size
             off = values - mean
             # The second sum is zero but for rounding, and takes most of that away.
-            squares = pairwise_sum(off * off) - pairwise_sum(off) ** 2 / values.size
+            rest = pairwise_sum(off)
+            # Multiplied, not raised: what is too large becomes infinite, and is no error.
+            squares = pairwise_sum(off * off) - rest * rest / values.size
         self._join(values.size, mean, squares)
 
     def _join(self, count: int, mean: float, squares: float) -> None:
@@ -64,4 +66,4 @@ class Moments:
         """Of the values as a whole population (divided by n)."""
         if not self.count:
             return math.nan
-        return math.sqrt(max(0.0, self.squares) / self.count) if math.isfinite(self.squares) else self.squares
+        return math.sqrt(max(0.0, self.squares) / self.count) if math.isfinite(self.squares) else math.inf
