@@ -8,6 +8,8 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,33 @@ def test_threads_may_put_into_one_batch(store: BlobStore) -> None:
     assert sorted(store.names()) == sorted(digest_of([data]) for data in blobs)
     for data in blobs:
         assert store.get(digest_of([data])) == data
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns so often that they meet in the middle of everything."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_what_threads_put_at_once_is_counted_and_kept_once(store: BlobStore) -> None:
+    blobs = [BIG + bytes([number]) for number in range(20)]
+    with store.batch() as batch, ThreadPoolExecutor(4) as pool:
+        start = threading.Barrier(4)
+
+        def put_all() -> None:
+            for data in blobs:
+                start.wait()
+                batch.put(data)
+
+        for future in [pool.submit(put_all) for _ in range(4)]:
+            future.result()
+        assert batch.new_bytes == sum(map(len, blobs))
+        assert len(list(store.root.glob("incoming/*/*"))) == len(blobs)
+    assert sorted(store.names()) == sorted(digest_of([data]) for data in blobs)
 
 
 def test_processes_may_publish_the_same_at_once(store: BlobStore, tmp_path: Path) -> None:

@@ -160,13 +160,14 @@ class Batch:
         self._took(name, len(data), temporary)
 
     def _took(self, name: bytes, size_bytes: int, temporary: str) -> None:
-        if self._there(name, size_bytes):
-            os.unlink(temporary)
-            return
+        there = self._there(name, size_bytes)
         with self._lock:
-            self._loose.append((temporary, name))
-            self._ours[name] = size_bytes
-            self.new_bytes += size_bytes
+            if not there and self._ours.get(name) != size_bytes:  # another thread may have put it meanwhile
+                self._loose.append((temporary, name))
+                self._ours[name] = size_bytes
+                self.new_bytes += size_bytes
+                return
+        os.unlink(temporary)
 
     def _pack_up(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
         with self._lock:
