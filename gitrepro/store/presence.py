@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, final
 
 from .objects.blobs import BlobStore
@@ -32,6 +32,7 @@ class Presence:
     def __init__(self, store: BlobStore) -> None:
         self._store = store
         self._fresh: set[str] = set()
+        self._listed: dict[str, frozenset[str]] = {}
         store.index.refresh()
 
     def renew(self) -> None:
@@ -67,13 +68,18 @@ class Presence:
         return True
 
     def _elsewhere(self, name: bytes) -> bool:
+        # A cheap question before a dear one: when data is added for the first time, none of it is here. What came since
+        # the folder was listed is put once more, which costs its bytes and nothing else.
         text = name.hex()
-        tail = f"{text[:2]}/{text[2:]}"
-        # Two cheap questions before a dear one: when data is added for the first time, none of it is here.
-        root = self._store.root
-        if not (os.access(f"{root}/objects/{tail}", os.F_OK) or os.access(f"{root}/recipes/{tail}", os.F_OK)):
-            return False
-        return self._store.hit(name, None, freshened=self._fresh)
+        return text[2:] in self._names(text[:2]) and self._store.hit(name, None, freshened=self._fresh)
+
+    def _names(self, prefix: str) -> frozenset[str]:
+        """What the files and the recipes are called whose hashes begin with these two digits."""
+        found = self._listed.get(prefix)
+        if found is None:
+            root = self._store.root
+            found = self._listed[prefix] = frozenset(_listed(f"{root}/objects/{prefix}", f"{root}/recipes/{prefix}"))
+        return found
 
 
 def rows(store: BlobStore, names: list[bytes]) -> tuple[dict[int, str], dict[bytes, Row]]:
@@ -88,6 +94,14 @@ def rows(store: BlobStore, names: list[bytes]) -> tuple[dict[int, str], dict[byt
         return dict(db.execute("SELECT id, name FROM packs")) if found else {}, found
 
     return store.index.ask(ask)
+
+
+def _listed(*folders: str) -> Iterator[str]:
+    for folder in folders:
+        try:
+            yield from os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
 
 
 def _packs_of(store: BlobStore, names: Iterable[bytes]) -> tuple[int, set[str]]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ...errors import SourceChanged, Unsafe
 from .. import fs
 
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 1 << 18
 _FICLONE: Final = 0x40049409
 _CANNOT_CLONE: Final = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM}
 _RACY_NS: Final = 2_000_000_000
@@ -34,7 +34,7 @@ class Copied:
 
 
 def buffer() -> memoryview:
-    """A buffer of this thread, 1 MiB: to allocate one for each file would cost more than a small file."""
+    """A buffer of this thread: to allocate one for each file would cost more than a small file."""
     if not hasattr(_local, "buffer"):
         _local.buffer = memoryview(bytearray(CHUNK_BYTES))
     found: memoryview = _local.buffer

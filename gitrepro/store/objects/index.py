@@ -48,6 +48,7 @@ class PackIndex:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         self._volatile = False
+        self._told: dict[str, list[Entry]] = {}
         self.trouble: dict[str, Damaged] = {}
         """Packs whose tables cannot be read, by name."""
 
@@ -66,17 +67,21 @@ class PackIndex:
 
     def add(self, packs: Iterable[tuple[str, list[Entry]]]) -> None:
         """Take in packs that were just published."""
-        told = list(packs)
-        if self._volatile:
-            self.close()  # there were no packs, or the disk refused; it is asked once more
 
         def insert(db: sqlite3.Connection) -> None:
             with db:
-                for name, entries in told:
+                for name, entries in self._told.items():
                     self.trouble.pop(name, None)
                     _insert(db, name, entries)
 
-        self.ask(insert)
+        with self._lock:
+            if self._volatile:
+                self.close()  # there were no packs, or the disk refused; it is asked once more
+            self._told = dict(packs)
+            try:
+                self.ask(insert)
+            finally:
+                self._told = {}
 
     def hashes(self) -> Iterator[bytes]:
         """Every blob that lies in a pack, ascending, in small memory."""
@@ -107,6 +112,8 @@ class PackIndex:
 
     def entries(self, pack: str) -> list[Entry]:
         """What a pack says of itself; nothing, and `trouble` told, where its table cannot be read."""
+        if pack in self._told:
+            return self._told[pack]
         try:
             found = packfile.entries(self._root / "packs" / f"{pack}{packfile.SUFFIX}")
         except FileNotFoundError:

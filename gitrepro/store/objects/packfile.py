@@ -100,6 +100,23 @@ def entries(path: str | Path) -> list[Entry]:
         FileNotFoundError: it is gone.
         Damaged: its table is not what it was written as, or says what cannot be.
     """
+    table, table_at = _read_table(path)
+    return list(_checked(path, table, table_at))
+
+
+def places(path: str | Path, *, at_most: int) -> dict[bytes, tuple[int, int]] | None:
+    """Offset and size of each blob of a pack, for who hashes what lies there; None when it has more than `at_most`.
+
+    Raises as `entries` does.
+    """
+    table, table_at = _read_table(path)
+    if len(table) > at_most * _ENTRY.size:
+        return None
+    return {name: (at, size) for name, at, size in _ENTRY.iter_unpack(table) if at + size <= table_at}
+
+
+def _read_table(path: str | Path) -> tuple[bytes, int]:
+    """The table of a pack as it stands there, its hash verified, and its offset. Raises as `entries` does."""
     with open(path, "rb") as reader:
         size_bytes = os.fstat(reader.fileno()).st_size
         if size_bytes < len(_BEGIN) + _TRAILER.size or reader.read(len(_BEGIN)) != _BEGIN:
@@ -113,7 +130,7 @@ def entries(path: str | Path) -> list[Entry]:
         table = reader.read(count * _ENTRY.size)
     if _hash(table) != name or Path(path).name != name.hex() + SUFFIX:
         raise _damaged(path, "its table has another hash than its name")
-    return list(_checked(path, table, table_at))
+    return table, table_at
 
 
 def _checked(path: str | Path, table: bytes, table_at: int) -> Iterator[Entry]:
