@@ -296,8 +296,8 @@ def fresh(work: Path, kind: str) -> Iterator[Path | None]:
     image, place = work / f"{kind}.img", work / kind
     place.mkdir(exist_ok=True)
     with open(image, "wb") as file:
-        file.truncate((LARGE_MIB * 4 + FILES // 10 + 1024) * MIB)
-    options = {"ext4": ["-F", "-E", "lazy_itable_init=0"], "xfs": ["-m", "reflink=1"]}[kind]
+        file.truncate((LARGE_MIB * 4 + FILES // 4 + 1024) * MIB)
+    options = {"ext4": ["-F", "-i", "8192"], "xfs": ["-m", "reflink=1"]}[kind]
     steps: list[list[str]] = [[f"mkfs.{kind}", "-q", *options, str(image)]]
     steps += [["mount", "-o", "loop", str(image), str(place)]]
     if shutil.which(f"mkfs.{kind}") is None or any(map(_fails, steps)):

@@ -42,7 +42,9 @@ class Folders:
     def parent(self, path: bytes) -> tuple[int, bytes]:
         """The folder that a file lies in, and the file's name there. Raises as `at` does."""
         cut = path.rfind(b"/") + 1
-        return self.at(path[:cut]), path[cut:]
+        prefix = path[:cut]
+        # Nearly always it is the folder of the file before.
+        return self._fds[-1] if prefix == self._prefixes[-1] else self.at(prefix), path[cut:]
 
     def _enter(self, name: bytes) -> None:
         above = self._fds[-1]

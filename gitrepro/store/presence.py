@@ -87,11 +87,14 @@ def rows(store: BlobStore, names: list[bytes]) -> tuple[dict[int, str], dict[byt
 
     def ask(db: sqlite3.Connection) -> tuple[dict[int, str], dict[bytes, Row]]:
         found: dict[bytes, Row] = {}
+        packs = dict(db.execute("SELECT id, name FROM packs"))
+        if not packs:
+            return packs, found
         for at in range(0, len(names), _ASKED_AT_ONCE):
             part = names[at : at + _ASKED_AT_ONCE]
             query = f"SELECT hash, pack, offset, size FROM blobs WHERE hash IN ({','.join('?' * len(part))})"
             found.update({row[0]: row for row in db.execute(query, part)})
-        return dict(db.execute("SELECT id, name FROM packs")) if found else {}, found
+        return packs, found
 
     return store.index.ask(ask)
 

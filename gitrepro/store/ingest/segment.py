@@ -32,9 +32,10 @@ class Segment:
     def found(self, at: int, name: bytes, size_bytes: int, stat: bytes) -> None:
         """The file at a position was read."""
         self.names[at] = name
-        self.sizes[at] = size_bytes
-        self.stats[at] = stat
-        self.modes[at] = mode_of(stat)
+        if stat != self.stats[at]:
+            self.sizes[at] = size_bytes
+            self.stats[at] = stat
+            self.modes[at] = mode_of(stat)
 
     def entries(self) -> list[FileEntry]:
         return [

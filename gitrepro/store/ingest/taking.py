@@ -42,6 +42,9 @@ class Taker:
     """
 
     def __init__(self, files: Files, rolling: Rolling, presence: Presence | None, teller: Teller) -> None:
+        from blake3 import blake3
+
+        self._blake3 = blake3
         self._files = files
         self._rolling = rolling
         self._presence = presence
@@ -106,7 +109,7 @@ class Taker:
         path = segment.paths[at]
         if segment.modes[at] == LINK:
             text = self._files.harmless_link(path)
-            segment.names[at], segment.sizes[at] = _hash(text), len(text)
+            segment.names[at], segment.sizes[at] = self._blake3(text).digest(), len(text)
             self._hold(segment.names[at], text)
         elif segment.modes[at] == FOLDER and path.endswith(b"/"):
             segment.names[at] = NO_BYTES
@@ -124,7 +127,7 @@ class Taker:
         small = self._files.small(path, segment.stats[at]) if segment.sizes[at] < SMALL_BYTES else None
         if small is not None:
             data, stat = small
-            name = _hash(data)
+            name = self._blake3(data).digest()
             segment.found(at, name, len(data), stat)
             self._hold(name, data)
             self._teller.count(1, len(data))
@@ -194,13 +197,6 @@ class Taker:
             self._pool.shutdown(wait=True, cancel_futures=True)
         while self._outstanding:
             os.close(self._outstanding.popleft()[1])
-
-
-def _hash(data: bytes) -> bytes:
-    import blake3
-
-    name: bytes = blake3.blake3(data).digest()
-    return name
 
 
 def _take(batch: Batch | None, fd: int, named: str) -> _Taken:

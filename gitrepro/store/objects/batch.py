@@ -69,9 +69,8 @@ class Batch:
     def put_anew(self, name: bytes, data: bytes) -> None:
         """Take a small blob, whether it lies in another pack already or not: packs are written anew so."""
         with self._lock:
-            known = name in self._ours
-        if not known:
-            self._pack_up(name, data)
+            if name not in self._ours:
+                self._pack_up(name, data)
 
     def put_file(self, path: str | os.PathLike[str], *, dir_fd: int | None = None) -> tuple[str, int]:
         """Take a plain file of the user's; its name, and its size in bytes.
