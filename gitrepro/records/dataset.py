@@ -6,23 +6,21 @@ The bytes themselves are named by the digest alone: that of the root of a tree m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import Damaged, TooNew, UsageError
-from . import yaml
+from . import fields, yaml
 
 FORMAT: Final = 1
 KINDS: Final = ("folder", "file", "csv", "parquet", "npz", "jsonl", "images", "text")
 TABLES: Final = ("csv", "parquet", "npz", "jsonl")
 """Kinds whose items are the rows of one file; the items of the others are files."""
-_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DIGEST = re.compile("b3:[0-9a-f]{64}")
 _DIGEST_BEGINNING = re.compile("b3:[0-9a-f]{4,64}")
 _NUMBERED = re.compile("v([1-9][0-9]{0,8})")
 _COLUMN: Final = "column:"
-_MISSING: Final = object()
+_WHAT: Final = "the record of a data set"
+_AS: Final = "write NAME or NAME@VERSION, as in `digits@v1`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +108,7 @@ def parse_ref(text: str) -> DatasetRef:
     name, at, version = text.partition("@")
     if _DIGEST_BEGINNING.fullmatch(text):
         return DatasetRef(name=None, digest=text)
-    if not _NAME.fullmatch(name):
-        raise _bad_name(name, "a data set")
+    check_name(name)
     if not at:
         return DatasetRef(name=name)
     if _DIGEST_BEGINNING.fullmatch(version):
@@ -125,17 +122,7 @@ def check_name(name: str, what: str = "a data set") -> str:
     Raises:
         UsageError: it cannot.
     """
-    if not _NAME.fullmatch(name):
-        raise _bad_name(name, what)
-    return name
-
-
-def _bad_name(name: str, what: str) -> UsageError:
-    return UsageError(
-        f"{name!r:.120} cannot name {what}",
-        why="a name has 1 to 100 letters, digits, dots, dashes and underscores, a letter or digit first",
-        do="write NAME or NAME@VERSION, as in `digits@v1`",
-    )
+    return fields.check_name(name, what, do=_AS)
 
 
 def next_version(versions: Sequence[str]) -> str:
@@ -162,46 +149,9 @@ def load_dataset(data: bytes, *, source: str) -> DatasetRecord:
         TooNew: its format is newer than this program.
     """
     values: dict[str, Any] = yaml.load(data, source=source)
-    _check_format(values.pop("format", None), source)
-    taken = {name: _take(values, name, fits, source) for name, fits in _FIELDS.items()}
+    fields.check_format(values.pop("format", None), newest=FORMAT, source=source, what=_WHAT)
+    taken = {name: fields.take(values, name, fits, source=source, what=_WHAT) for name, fits in _FIELDS.items()}
     return DatasetRecord(**{**taken, "ignore": tuple(taken["ignore"])}, unknown=values)
-
-
-def _check_format(found: object, source: str) -> None:
-    if not _is_count(found) or found == 0:
-        raise Damaged(f"{source}: format is {found!r:.60}", why="the record of a data set says which format it has")
-    if found != FORMAT:
-        raise TooNew(
-            f"{source} has format {found}", why=f"this gitrepro reads format {FORMAT}", do="upgrade gitrepro to read it"
-        )
-
-
-def _take(values: dict[str, Any], name: str, fits: Callable[[Any], bool], source: str) -> Any:
-    value = values.pop(name, _MISSING)
-    if value is _MISSING or not fits(value):
-        shown = "missing" if value is _MISSING else f"{value!r:.60}"
-        raise Damaged(f"{source}: {name} is {shown}", why="it is not what the record of a data set holds there")
-    return value
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def is_id(value: object) -> bool:
@@ -211,20 +161,20 @@ def is_id(value: object) -> bool:
     return value in ("path", "row") or (value.startswith(_COLUMN) and value != _COLUMN)
 
 
-_FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
-    "actor": lambda value: isinstance(value, dict),
-    "created_at": _is_text,
-    "digest": lambda value: isinstance(value, str) and _DIGEST.fullmatch(value) is not None,
-    "files": _is_count,
+_FIELDS: Final[dict[str, fields.Fits]] = {
+    "actor": fields.is_map,
+    "created_at": fields.is_text,
+    "digest": fields.is_digest,
+    "files": fields.is_count,
     "id": is_id,
-    "ignore": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "items": _is_count,
+    "ignore": fields.are_texts,
+    "items": fields.is_count,
     "kind": lambda value: value in KINDS,
-    "label": _is_text_or_none,
-    "linked": _is_flag,
-    "name": _is_name,
-    "note": _is_text_or_none,
-    "size_bytes": _is_count,
-    "source": _is_text,
-    "version": _is_name,
+    "label": fields.or_none(fields.is_text),
+    "linked": fields.is_flag,
+    "name": fields.is_name,
+    "note": fields.or_none(fields.is_text),
+    "size_bytes": fields.is_count,
+    "source": fields.is_text,
+    "version": fields.is_name,
 }

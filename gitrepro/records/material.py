@@ -5,13 +5,13 @@ A field that is there is of its type; which of them are there is for whoever wro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final
+
+from .fields import Fits, are_counts, are_texts, is_count, is_flag, is_map, is_text, is_whole, or_none
 
 CHECKS: Final = ("stat", "sample", "full")
 """How a run made sure that its data is what the record names, the weakest first."""
-
-_Fits: TypeAlias = Callable[[Any], bool]
 
 
 def odd(values: Mapping[str, Any]) -> str | None:
@@ -23,89 +23,61 @@ def odd(values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _odd(entry: object, shape: Mapping[str, _Fits]) -> str | None:
+def _odd(entry: object, shape: Mapping[str, Fits]) -> str | None:
     if not isinstance(entry, dict):
         return ""
     return next((f".{name}" for name, fits in shape.items() if name in entry and not fits(entry[name])), None)
 
 
-def _text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _counts(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_count, value.values()))
-
-
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_text, value))
-
-
-def _map(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _or_none(fits: _Fits) -> _Fits:
-    return lambda value: value is None or fits(value)
-
-
-_SPLIT: Final[dict[str, _Fits]] = {
-    "digest": _text,
-    "name": _text,
-    "parts": _counts,
-    "reads": _counts,
-    "version": _or_none(_text),
+_SPLIT: Final[dict[str, Fits]] = {
+    "digest": is_text,
+    "name": is_text,
+    "parts": are_counts,
+    "reads": are_counts,
+    "version": or_none(is_text),
 }
-_SHAPES: Final[dict[str, dict[str, _Fits]]] = {
+_SHAPES: Final[dict[str, dict[str, Fits]]] = {
     "data": {
-        "checked": _or_none(_text),
-        "digest": _text,
-        "items": _or_none(_count),
-        "kind": _or_none(_text),
-        "linked": _or_none(lambda value: isinstance(value, bool)),
-        "name": _text,
-        "size_bytes": _or_none(_count),
+        "checked": or_none(is_text),
+        "digest": is_text,
+        "items": or_none(is_count),
+        "kind": or_none(is_text),
+        "linked": or_none(is_flag),
+        "name": is_text,
+        "size_bytes": or_none(is_count),
         "splits": lambda value: isinstance(value, list) and all(_odd(each, _SPLIT) is None for each in value),
-        "version": _or_none(_text),
+        "version": or_none(is_text),
     },
     "fitted": {
-        "blob": _or_none(_text),
-        "count": _count,
-        "data": _text,
-        "ids": _text,
-        "method": _text,
-        "name": _text,
-        "part": _text,
-        "split": _text,
+        "blob": or_none(is_text),
+        "count": is_count,
+        "data": is_text,
+        "ids": is_text,
+        "method": is_text,
+        "name": is_text,
+        "part": is_text,
+        "split": is_text,
     },
     "checkpoints": {
-        "blob": _text,
-        "created_at": _or_none(_text),
-        "format": _or_none(_text),
-        "holds": _texts,
-        "metric": _or_none(_map),
-        "name": _or_none(_text),
-        "path": _or_none(_text),
-        "provenance": _or_none(_map),
-        "roles": _texts,
-        "size_bytes": _count,
-        "step": _or_none(_whole),
-        "weights": _or_none(_text),
+        "blob": is_text,
+        "created_at": or_none(is_text),
+        "format": or_none(is_text),
+        "holds": are_texts,
+        "metric": or_none(is_map),
+        "name": or_none(is_text),
+        "path": or_none(is_text),
+        "provenance": or_none(is_map),
+        "roles": are_texts,
+        "size_bytes": is_count,
+        "step": or_none(is_whole),
+        "weights": or_none(is_text),
     },
     "artifacts": {
-        "blob": _text,
-        "files": _count,
-        "kind": _text,
-        "media_type": _or_none(_text),
-        "name": _text,
-        "size_bytes": _count,
+        "blob": is_text,
+        "files": is_count,
+        "kind": is_text,
+        "media_type": or_none(is_text),
+        "name": is_text,
+        "size_bytes": is_count,
     },
 }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from ..errors import Damaged, TooNew
+from ..errors import Damaged
 from . import ids, yaml
+from .fields import Fits, check_format, is_map, is_text, or_none, take
 
 FORMAT: Final = 1
+_WHAT: Final = "a result"
 
 
 class Verdict(StrEnum):
@@ -213,13 +215,7 @@ def load_audit(data: bytes, *, source: str) -> Audit:
 
 def _open(data: bytes, source: str) -> dict[str, Any]:
     values: dict[str, Any] = yaml.load(data, source=source)
-    found = values.pop("format", None)
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise Damaged(f"{source}: format is {found!r:.60}", why="a result says which format it has")
-    if found > FORMAT:
-        raise TooNew(
-            f"{source} has format {found}", why=f"this gitrepro reads format {FORMAT}", do="upgrade gitrepro to read it"
-        )
+    check_format(values.pop("format", None), newest=FORMAT, source=source, what=_WHAT)
     return values
 
 
@@ -231,35 +227,28 @@ class _Fields:
         self._source = source
 
     def text(self, name: str) -> str:
-        value: str = self._take(name, lambda value: isinstance(value, str))
+        value: str = self._take(name, is_text)
         return value
 
     def text_or_none(self, name: str) -> str | None:
-        value: str | None = self._take(name, lambda value: value is None or isinstance(value, str))
+        value: str | None = self._take(name, or_none(is_text))
         return value
 
     def mapping(self, name: str) -> dict[str, Any]:
-        value: dict[str, Any] = self._take(name, lambda value: isinstance(value, dict))
+        value: dict[str, Any] = self._take(name, is_map)
         return value
 
     def items(self, name: str) -> list[dict[str, Any]]:
         value: list[dict[str, Any]] = self._take(
-            name, lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value)
+            name, lambda value: isinstance(value, list) and all(map(is_map, value))
         )
         return value
 
     def rest(self) -> dict[str, Any]:
         return self._values
 
-    def _take(self, name: str, fits: Callable[[Any], bool]) -> Any:
-        value = self._values.pop(name, _MISSING)
-        if value is _MISSING or not fits(value):
-            shown = "missing" if value is _MISSING else f"{value!r:.60}"
-            raise Damaged(f"{self._source}: {name} is {shown}", why="it is not what a result holds there")
-        return value
-
-
-_MISSING: Final = object()
+    def _take(self, name: str, fits: Fits) -> Any:
+        return take(self._values, name, fits, source=self._source, what=_WHAT)
 
 
 def _cited(document: dict[str, Any], source: str) -> Cited:

@@ -8,8 +8,9 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, Final
 
-from ..errors import Damaged, TooNew
+from ..errors import Damaged
 from . import ids, material, yaml
+from .fields import check_format
 
 FORMAT: Final = 1
 
@@ -130,7 +131,7 @@ def load_run(data: bytes, *, source: str) -> RunRecord:
 def run_from(document: Mapping[str, Any], *, source: str) -> RunRecord:
     """The record a parsed `run.yaml` holds. Raises as `load_run` does."""
     values = dict(document)
-    _check_format(values.pop("format", None), source)
+    check_format(values.pop("format", None), newest=FORMAT, source=source, what="a run record")
     for name, kind in _REQUIRED.items():
         _check(values, name, kind, source)
     for name in _LISTS:
@@ -175,15 +176,6 @@ def _check_parts(values: Mapping[str, Any], source: str) -> None:
             raise Damaged(f"{source}: {name} is {values[name]!r:.60}", why=f"it must be a {kinds[0].__name__}")
     if odd := material.odd(values):
         raise Damaged(f"{source}: {odd} is of another type", why="it is not what a run record holds there")
-
-
-def _check_format(found: object, source: str) -> None:
-    if not isinstance(found, int) or found < 1:
-        raise Damaged(f"{source}: format is {found!r}", why="a run record says which format it has")
-    if found > FORMAT:
-        raise TooNew(
-            f"{source} has format {found}", why=f"this gitrepro reads format {FORMAT}", do="upgrade gitrepro to read it"
-        )
 
 
 def _check(values: dict[str, Any], name: str, kind: type, source: str, *, default: Any = None) -> Any:

@@ -5,18 +5,14 @@ The ids themselves stand in a blob of the store, see `partition`; its digest is 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import Damaged, TooNew, UsageError
-from . import yaml
+from . import fields, yaml
 
 FORMAT: Final = 1
-_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DIGEST = re.compile("b3:[0-9a-f]{64}")
-_MISSING: Final = object()
+_WHAT: Final = "the record of a split"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +76,7 @@ def check_name(name: str, what: str = "a split") -> str:
     Raises:
         UsageError: it cannot.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r:.120} cannot name {what}",
-            why="a name has 1 to 100 letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
-    return name
+    return fields.check_name(name, what)
 
 
 def split_path(dataset: str, name: str, digest: str) -> str:
@@ -101,71 +92,35 @@ def load_split(data: bytes, *, source: str) -> SplitRecord:
         TooNew: its format is newer than this program.
     """
     values: dict[str, Any] = yaml.load(data, source=source)
-    _check_format(values.pop("format", None), source)
-    taken = {name: _take(values, name, fits, source) for name, fits in _FIELDS.items()}
+    fields.check_format(values.pop("format", None), newest=FORMAT, source=source, what=_WHAT)
+    taken = {name: fields.take(values, name, fits, source=source, what=_WHAT) for name, fits in _FIELDS.items()}
     return SplitRecord(**taken, unknown=values)
-
-
-def _check_format(found: object, source: str) -> None:
-    if not _is_count(found) or found == 0:
-        raise Damaged(f"{source}: format is {found!r:.60}", why="the record of a split says which format it has")
-    if found != FORMAT:
-        raise TooNew(
-            f"{source} has format {found}", why=f"this gitrepro reads format {FORMAT}", do="upgrade gitrepro to read it"
-        )
-
-
-def _take(values: dict[str, Any], name: str, fits: Callable[[Any], bool], source: str) -> Any:
-    value = values.pop(name, _MISSING)
-    if value is _MISSING or not fits(value):
-        shown = "missing" if value is _MISSING else f"{value!r:.60}"
-        raise Damaged(f"{source}: {name} is {shown}", why="it is not what the record of a split holds there")
-    return value
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _are_counts(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_is_count, value.values()))
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _is_dataset(value: object) -> bool:
     if not isinstance(value, dict):
         return False
-    return _is_name(value.get("name")) and _is_name(value.get("version")) and _is_digest(value.get("digest"))
+    names = (value.get("name"), value.get("version"))
+    return all(map(fields.is_name, names)) and fields.is_digest(value.get("digest"))
 
 
-def _is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
+def _are_classes(value: object) -> bool:
+    return isinstance(value, dict) and all(map(fields.are_counts, value.values()))
 
 
-def _is_integer_or_none(value: object) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
-
-
-_FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
-    "actor": lambda value: isinstance(value, dict),
-    "classes": lambda value: value is None or (isinstance(value, dict) and all(map(_are_counts, value.values()))),
-    "created_at": lambda value: isinstance(value, str),
+_FIELDS: Final[dict[str, fields.Fits]] = {
+    "actor": fields.is_map,
+    "classes": fields.or_none(_are_classes),
+    "created_at": fields.is_text,
     "dataset": _is_dataset,
-    "deviation": lambda value: value is None or isinstance(value, float),
-    "digest": _is_digest,
-    "group": _is_text_or_none,
-    "name": _is_name,
-    "note": _is_text_or_none,
-    "parts": lambda value: _are_counts(value) and all(map(_is_name, value)),
-    "rule": lambda value: isinstance(value, dict),
-    "seed": _is_integer_or_none,
-    "stable": lambda value: isinstance(value, bool),
-    "version": _is_name,
+    "deviation": fields.or_none(lambda value: isinstance(value, float)),
+    "digest": fields.is_digest,
+    "group": fields.or_none(fields.is_text),
+    "name": fields.is_name,
+    "note": fields.or_none(fields.is_text),
+    "parts": lambda value: fields.are_counts(value) and all(map(fields.is_name, value)),
+    "rule": fields.is_map,
+    "seed": fields.or_none(fields.is_whole),
+    "stable": fields.is_flag,
+    "version": fields.is_name,
 }

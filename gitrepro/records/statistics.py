@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..errors import Damaged, TooNew
 from . import yaml
+from .fields import are_texts, is_text
 
 FORMAT: Final = 1
 _COUNT_AT_MOST: Final = 2**63
@@ -60,10 +61,6 @@ def _is_sample(value: object) -> bool:
     return isinstance(value, dict) and all(type(value.get(name)) is int for name in ("n", "seed"))
 
 
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
 def _are_summaries(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is_summary, value.values()))
 
@@ -106,7 +103,7 @@ def _are_edges(edges: list[Any]) -> bool:
 _PARTS: Final[dict[str, Callable[[Any], bool]]] = {
     "distinct": _is_count,
     "missing_rate": lambda value: _is_number(value) and 0 <= value <= 1,
-    "type": lambda value: isinstance(value, str),
+    "type": is_text,
     "values": _are_counts,
 }
 _FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
@@ -118,7 +115,7 @@ _FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
     "features": _are_summaries,
     "format": _is_count,
     "lengths": _are_summaries,
-    "notes": _are_texts,
+    "notes": are_texts,
     "sampled": _is_sample,
     "sizes": _are_summaries,
     "suffixes": _are_counts,

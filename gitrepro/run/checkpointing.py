@@ -80,28 +80,7 @@ class Checkpointing:
         at_steps: Iterable[int] = (),
         keep_last: int = 1,
     ) -> None:
-        """Save a checkpoint beside the training. The state is copied now; hashing and writing are done by a thread.
-
-        The best by `metric` and the last are kept, and those of the schedule; what they replace leaves the store. What
-        the disk refuses is warned of and on record, and the training goes on.
-
-        Args:
-            model, optimizer, scheduler, scaler: what has a `state_dict`, a map of arrays, or lists and maps of such.
-            rng: save the state of the random generators: Python's, NumPy's, torch's on the CPU and each CUDA device.
-            extra: what else is needed to go on: the epoch, a `torch.Generator`, the best so far.
-            metric: what is best, as `("val/loss", "min")`: a validation metric. Of equal ones the earliest stays.
-            value: of the metric; by default what was logged last.
-            step: by default that of the last row that was logged.
-            name: keeps it under this name, until another one is saved under it.
-            path: instead of a state, a file or folder that a framework has written, put on record where it lies.
-            copy: keep a copy of what lies at `path`.
-            every_steps: keep one each time so many steps have gone by.
-            at_steps: keep the first at or after each of these steps.
-            keep_last: keep so many of the newest.
-
-        Raises:
-            UsageError: an argument is wrong, or something in the state cannot be kept.
-        """
+        """Save a checkpoint beside the training: what the arguments are, and what it raises, says `gitrepro.Run`."""
         from ..checkpoints.keep import keep_of, metric_of
 
         keep = keep_of(every_steps=every_steps, at_steps=at_steps, keep_last=keep_last)

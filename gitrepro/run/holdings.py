@@ -17,7 +17,7 @@ from .tabulate import LIMIT
 DATA_AT_MOST: Final = 100
 PARTS_AT_MOST: Final = 256
 FITTED_AT_MOST: Final = 200
-CHECKPOINTS_AT_MOST: Final = 200
+CHECKPOINTS_AT_MOST: Final = 128
 ARTIFACTS_AT_MOST: Final = 1_000
 _DATASET: Final = ("checked", "digest", "items", "kind", "linked", "name", "size_bytes", "version")
 _FITTED: Final = ("blob", "count", "data", "ids", "method", "name", "part", "split")

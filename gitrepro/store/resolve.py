@@ -11,6 +11,7 @@ from ..records import ids
 from .index import Index
 from .live import live_runs
 from .repository import Repository
+from .tagged import runs_of_tag
 
 SHORTEST: Final = 4
 _BACK = re.compile(r"@\{-(\d{1,6})\}")
@@ -35,7 +36,27 @@ def resolve(repository: Repository, text: str) -> str:
             return found.pop()
         if found:
             raise _ambiguous(text, sorted(found))
+        if tagged := runs_of_tag(repository, text):
+            return _only(text, tagged)
         raise _unknown(index, text)
+
+
+def resolve_each(repository: Repository, text: str) -> tuple[str, ...]:
+    """The ids of the runs that `text` means: all those of a result tag, else the one. Raises as `resolve` does."""
+    try:
+        return (resolve(repository, text),)
+    except Ambiguous:
+        tagged = runs_of_tag(repository, text)
+        if not tagged:
+            raise
+        return tagged
+
+
+def _only(text: str, runs: tuple[str, ...]) -> str:
+    if len(runs) == 1:
+        return runs[0]
+    shown = ", ".join(run_id[-8:] for run_id in runs[:_SHOWN_AT_MOST])
+    raise Ambiguous(f"{text!r:.80} stands for {len(runs)} runs", why=shown, do="name one of them by the end of its id")
 
 
 def _by_text(index: Index, text: str) -> list[str]:

@@ -71,6 +71,15 @@ def test_damage_is_said_so_and_exits_4_and_is_set_aside(repo: Path, store: BlobS
     assert len(list((store.root / "quarantine").iterdir())) == 1
 
 
+def test_damage_stays_damage_when_it_is_looked_at_again(repo: Path, store: BlobStore, run_id: str, cli: Cli) -> None:
+    spoil(store.path(digest_of([large(4)])))
+    assert cli("verify", run_id, cwd=repo).returncode == 4
+    for how in ([], ["--fast"]):
+        done = cli("verify", run_id, *how, cwd=repo)
+        assert done.returncode == 4
+        assert "had wrong bytes here, which were set aside" in done.stderr
+
+
 def test_put_again_it_is_right_again(repo: Path, store: BlobStore, run_id: str, cli: Cli) -> None:
     spoil(store.path(digest_of([large(4)])))
     assert cli("verify", run_id, cwd=repo).returncode == 4

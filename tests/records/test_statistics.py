@@ -48,7 +48,8 @@ def _json(value: object) -> str:
 def test_numbers_closer_than_any_bins_are_read_again(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("x\n1.0\n1.0000000000000002\n")
-    load_statistics(yaml.dump({**describe(path, "csv"), "format": 1}), source="here")
+    found = load_statistics(yaml.dump({**describe(path, "csv"), "format": 1}), source="here")
+    assert (found["features"]["x"]["min"], found["features"]["x"]["max"]) == (1.0, 1.0000000000000002)
 
 
 @pytest.mark.parametrize(

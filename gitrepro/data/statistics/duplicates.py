@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import compress
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
@@ -65,8 +64,3 @@ def _named(earlier: list[int], later: list[int], ids: Iterable[str]) -> list[lis
             if len(names) == len(wanted):
                 break
     return [[names[one], names[other]] for one, other in zip(earlier, later, strict=True)]
-
-
-def chosen_ids(ids: Iterable[str], chosen: Iterable[bool] | None) -> Iterator[str]:
-    """The ids of the items that are described."""
-    return iter(ids) if chosen is None else compress(ids, chosen)

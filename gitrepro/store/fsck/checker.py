@@ -48,6 +48,7 @@ class Checker:
         self._sound: dict[bytes, int] = {}
         self._bad: dict[str, Looked] = {}
         self._trash: dict[bytes, Trashed] | None = None
+        self._aside: set[bytes] | None = None
         if mend_index(store):
             self.mended.append("the index of the packs was damaged, and is made again")
 
@@ -75,15 +76,21 @@ class Checker:
         try:
             return Looked(OK, self._size(digest))
         except BlobMissing as error:
-            return self._from_trash(digest, name) or Looked(NOT_AVAILABLE, None, self._why(digest, error))
+            return self._from_trash(digest, name) or self._absent(digest, name, error)
         except Damaged as error:
             return self._second_look(digest, error)
         except (GitreproError, OSError) as error:
             return Looked(DAMAGED, None, str(error))
 
-    def _why(self, digest: str, error: BlobMissing) -> str:
+    def _absent(self, digest: str, name: bytes, error: BlobMissing) -> Looked:
         note = pruned.told(self.store, digest)
-        return error.what if note is None else pruned.in_words(note)
+        if note is not None:
+            return Looked(NOT_AVAILABLE, None, pruned.in_words(note))
+        if self._aside is None:
+            self._aside = reach.set_aside(self.store)[0]
+        if name in self._aside:
+            return Looked(DAMAGED, None, f"{digest[:15]} had wrong bytes here, which were set aside")
+        return Looked(NOT_AVAILABLE, None, error.what)
 
     def _size(self, digest: str) -> int:
         if self.level != FAST:
