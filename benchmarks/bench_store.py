@@ -29,6 +29,7 @@ FILES = int(os.environ.get("BENCH_FILES", "100000"))
 LARGE_MIB = int(os.environ.get("BENCH_LARGE_MIB", "2048"))
 FILE_BYTES = 8 << 10
 ROUNDS = 3
+LARGE_ROUNDS = 5
 MIB = 1 << 20
 
 
@@ -52,13 +53,13 @@ def large_file(work: Path, *, where: str) -> None:
         for _ in range(LARGE_MIB):
             file.write(os.urandom(MIB))
     data = source.read_bytes()
-    floors, hashes = in_turns(lambda: hashed_in_memory(data), lambda: put(work, source, link=True), rounds=ROUNDS)
+    floors, hashes = in_turns(lambda: hashed_in_memory(data), lambda: put(work, source, link=True), rounds=LARGE_ROUNDS)
     report(row(f"hash {LARGE_MIB} MiB in place{where}", hashes, floors=floors, budget=Times(1.5)))
     if where:
-        floors, adds = in_turns(lambda: hashed_in_memory(data), lambda: put(work, source), rounds=ROUNDS)
+        floors, adds = in_turns(lambda: hashed_in_memory(data), lambda: put(work, source), rounds=LARGE_ROUNDS)
         report(row(f"add {LARGE_MIB} MiB, beside in-memory BLAKE3{where}", adds, floors=floors, budget=Times(1.5)))
     else:
-        floors, adds = in_turns(lambda: hash_and_copy(work, source), lambda: put(work, source), rounds=ROUNDS)
+        floors, adds = in_turns(lambda: hash_and_copy(work, source), lambda: put(work, source), rounds=LARGE_ROUNDS)
         report(row(f"add {LARGE_MIB} MiB, beside hash + copy", adds, floors=floors, budget=Times(1.15)))
     source.unlink()
 

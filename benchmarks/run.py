@@ -106,18 +106,29 @@ def write(rows: Sequence[Row], *, folder: Path) -> None:
     (folder / "bench.md").write_text(f"# Benchmarks\n\n{where}\n\n{markdown(table(rows))}\n")
 
 
+def merged(rows: Sequence[Row], *, folder: Path) -> list[Row]:
+    """The rows that are written in `folder`, with these in place of those of the same names; new ones at the end."""
+    try:
+        before = [Row(**each) for each in json.loads((folder / "bench.json").read_text())["rows"]]
+    except FileNotFoundError:
+        before = []
+    new = {each.name: each for each in rows}
+    return [*(new.pop(each.name, each) for each in before), *new.values()]
+
+
 def main(argv: Sequence[str] | None = None, *, folder: Path = HERE) -> int:
     """Measure, print, write; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Run the benchmarks.")
     parser.add_argument("name", nargs="*", help="only these, such as `log` for bench_log.py; nothing is written then")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="the same")
+    parser.add_argument("--merge", action="store_true", help="write these in place of the rows of the same names")
     asked = parser.parse_args(argv)
     wanted = [*asked.name, *asked.only]
     paths = [path for path in sorted(folder.glob("bench_*.py")) if not wanted or path.stem[len("bench_") :] in wanted]
     rows, failures = _measure_all(paths)
     print(aligned(table(rows)))
-    if not wanted and rows:
-        write(rows, folder=folder / "results")
+    if rows and (asked.merge or not wanted):
+        write(merged(rows, folder=folder / "results") if asked.merge else rows, folder=folder / "results")
     if not paths:
         failures.append(f"no benchmark of that name in {folder}")
     for failure in failures:

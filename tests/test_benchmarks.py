@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.generate import Source, cached, copy
-from benchmarks.measure import Added, AtLeast, AtMost, Budget, Row, Times, child_cpu_ms, in_turns, own_cpu_ms, row
-from benchmarks.run import HERE, aligned, main, markdown, measure_file, table
+from benchmarks.measure import Added, AtLeast, AtMost, Budget, Open, Row, Times, child_cpu_ms, in_turns, own_cpu_ms, row
+from benchmarks.run import HERE, aligned, main, markdown, measure_file, merged, table, write
 
 GOOD = '{"name": "a", "unit": "ms", "floor": 2.0, "value": 3.0, "ratio": 1.5, "budget": "≤ 2×", "ok": true, "n": 5}'
 MISSED = GOOD.replace("true", "false")
@@ -117,6 +117,14 @@ def test_only_the_named_benchmarks_run_and_nothing_is_written(tmp_path: Path) ->
     assert main(["one"], folder=folder) == 0
     assert main(["none"], folder=folder) == 1
     assert not (folder / "results").exists()
+
+
+def test_merged_rows_take_the_place_of_those_of_their_names(tmp_path: Path) -> None:
+    one, two = row("one", [1.0], unit="s", budget=Open()), row("two", [2.0], unit="s", budget=Open())
+    write([one, two], folder=tmp_path)
+    again, three = row("one", [7.0], unit="s", budget=Open()), row("three", [3.0], unit="s", budget=Open())
+    assert merged([three, again], folder=tmp_path) == [again, two, three]
+    assert merged([three], folder=tmp_path / "none") == [three]
 
 
 def test_columns_stand_under_one_another() -> None:

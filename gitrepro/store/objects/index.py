@@ -219,5 +219,5 @@ def _insert(db: sqlite3.Connection, name: str, entries: Iterable[Entry]) -> None
     row = db.execute("INSERT OR IGNORE INTO packs(name) VALUES (?) RETURNING id", (name,)).fetchone()
     if row is None:
         return
-    rows = ((entry.hash, row[0], entry.offset, entry.size_bytes) for entry in entries)
+    rows = ((hashed, row[0], offset, size_bytes) for hashed, offset, size_bytes in entries)
     db.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", rows)

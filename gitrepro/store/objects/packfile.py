@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from ...errors import Damaged
 from .. import fs
@@ -23,9 +22,8 @@ _TRAILER: Final = struct.Struct(">Q32s8s")
 _BUFFER_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One blob of a pack: the 32 bytes of its hash, and where it lies."""
+class Entry(NamedTuple):
+    """One blob of a pack: the 32 bytes of its hash, and where it lies. A tuple: packs have thousands."""
 
     hash: bytes
     offset: int
@@ -45,7 +43,7 @@ class PackWriter:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._buffer: list[bytes | bytearray | memoryview] = []
         self._buffered_bytes = 0
-        self._entries: list[tuple[bytes, int, int]] = []
+        self._entries: list[Entry] = []
         self._write(_BEGIN)
 
     def __len__(self) -> int:
@@ -53,7 +51,7 @@ class PackWriter:
 
     def add(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
         """Append a blob whose hash is `name`; each once."""
-        self._entries.append((name, self.size_bytes, len(data)))
+        self._entries.append(Entry(name, self.size_bytes, len(data)))
         self._write(data)
 
     def close(self) -> tuple[str, list[Entry]]:
@@ -66,7 +64,7 @@ class PackWriter:
         self._flush()
         os.fchmod(self._fd, 0o444)
         self.abandon()
-        return name.hex(), [Entry(*entry) for entry in entries]
+        return name.hex(), entries
 
     def abandon(self) -> None:
         """Close the file as it is."""
