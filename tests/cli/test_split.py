@@ -84,7 +84,7 @@ def test_the_json_of_each_command_holds_the_record(digits: Path, cli: Cli) -> No
     assert record["parts"].keys() == {"rest", "train"} == record["classes"].keys()
     show = json.loads(cli("split", "show", "digits", "default", "--json", cwd=digits).stdout)
     assert show == {"schema": 1, "split": record}
-    assert json.loads(cli("split", "ls", "--json", cwd=digits).stdout) == {"schema": 1, "splits": [record]}
+    assert json.loads(cli("split", "ls", "--json", cwd=digits).stdout) == [{"schema": 1, **record}]
     check = json.loads(cli("split", "check", "digits", "--json", cwd=digits).stdout)
     assert [*check] == ["schema", "ok", "dataset", "split", "checks"]
     assert (check["ok"], check["split"]["digest"]) == (True, record["digest"])

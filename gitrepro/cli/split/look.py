@@ -59,7 +59,7 @@ def ls(dataset: str | None, as_json: bool) -> None:
 
 def _list(records: Sequence[SplitRecord], *, as_json: bool, of: str) -> None:
     if as_json:
-        emit({"schema": SCHEMA, "splits": [document(record) for record in records]})
+        emit([{"schema": SCHEMA, **document(record)} for record in records])
         return
     rows = [
         (
