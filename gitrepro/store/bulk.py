@@ -57,6 +57,17 @@ def folders(common_dir: Path, root: str, paths: Sequence[str]) -> Iterator[dict[
         yield {name: entry.oid for name, entry in decode_tree(data).items()} if kind == "tree" else {}
 
 
+def sizes(common_dir: Path, oids: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """The kind and the bytes of each object, in the order asked for; `("", 0)` where there is none."""
+    with tempfile.TemporaryFile() as request:
+        request.write("".join(f"{oid}\n" for oid in oids).encode())
+        request.seek(0)
+        with git.answering([*_HERE, "cat-file", "--batch-check", "--buffer"], cwd=common_dir, stdin=request) as answers:
+            for _ in oids:
+                head = answers.readline().decode("ascii", "replace").split()
+                yield (head[1], int(head[2])) if len(head) == 3 and head[2].isdigit() else ("", 0)
+
+
 def blobs(common_dir: Path, oids: Sequence[str]) -> Iterator[bytes | GitreproError]:
     """The bytes of each blob, in the order asked for; where one cannot be had, the error that says why."""
     start = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -65,6 +65,35 @@ def attempt(
         )
     except FileNotFoundError as error:
         raise _no_git() from error
+
+
+def watched(
+    args: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None, heard: Callable[[bytes], None]
+) -> subprocess.CompletedProcess[bytes]:
+    """As `attempt`; what `git` says on its standard error is also handed to `heard` as it comes, in pieces."""
+    import subprocess
+    import tempfile
+
+    with tempfile.TemporaryFile() as told:
+        try:
+            child = subprocess.Popen(
+                ["git", *_NEUTRAL, *args],
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=subprocess.PIPE,
+                env=environment(env),
+            )
+        except FileNotFoundError as error:
+            raise _no_git() from error
+        assert child.stderr
+        said = bytearray()
+        with child:
+            while piece := os.read(child.stderr.fileno(), 4096):
+                said += piece
+                heard(piece)
+        told.seek(0)
+        return subprocess.CompletedProcess(child.args, child.returncode, told.read(), bytes(said))
 
 
 @contextmanager

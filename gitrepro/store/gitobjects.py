@@ -93,18 +93,24 @@ class GitObjects:
     partial clone has not fetched yet are asked of `git`. Not for use by several threads at once.
     """
 
-    def __init__(self, common_dir: Path, *, restore: Restore | None = None) -> None:
+    def __init__(self, common_dir: Path, *, restore: Restore | None = None, incoming: Path | None = None) -> None:
         """
         Args:
             restore: is asked for an object that is nowhere.
+            incoming: the folder of the objects of a push that Git has not taken yet; they are read too.
         """
         self._common_dir = common_dir
         self._restore = restore
-        self._store: DiskObjectStore | None = None
+        self._folders = [os.path.join(common_dir, "objects"), *([os.fspath(incoming)] if incoming else [])]
+        self._stores: list[DiskObjectStore] = []
         self.written: dict[str, tuple[str, bytes]] = {}
         """What `write` was given, by name, up to `REMEMBERED_BYTES`: a `git gc` beside us may take it again."""
         self._written_bytes = 0
         self._trees: dict[str, Tree] = {}
+
+    @property
+    def common_dir(self) -> Path:
+        return self._common_dir
 
     def read(self, oid: str, kind: str) -> bytes:
         """The content of the object `oid`, which must be of `kind`.
@@ -136,7 +142,7 @@ class GitObjects:
 
     def has(self, oid: str) -> bool:
         return os.path.exists(self.loose_path(oid)) or (
-            self._has_packs() and self._dulwich().contains_packed(oid.encode())  # type: ignore[arg-type]
+            self._has_packs() and any(store.contains_packed(oid.encode()) for store in self._dulwich())  # type: ignore[arg-type]
         )
 
     def restored(self, oid: str) -> tuple[str, bytes] | None:
@@ -145,7 +151,7 @@ class GitObjects:
 
     def _has_packs(self) -> bool:
         try:
-            return self._store is not None or bool(os.listdir(os.path.join(self._common_dir, "objects", "pack")))
+            return bool(self._stores) or bool(os.listdir(os.path.join(self._common_dir, "objects", "pack")))
         except FileNotFoundError:
             return False
 
@@ -183,13 +189,9 @@ class GitObjects:
         return self._loose(oid) or self._packed(oid)
 
     def _loose(self, oid: str) -> tuple[str, bytes] | None:
-        try:
-            with open(self.loose_path(oid), "rb") as reader:
-                stored = reader.read(MAX_RECORD_BYTES)
-        except FileNotFoundError:
+        stored = self._file(oid)
+        if stored is None:
             return None
-        except OSError as error:
-            raise _wrong(oid, error.strerror or str(error)) from error
         try:
             inflater = zlib.decompressobj()
             content = inflater.decompress(stored, MAX_RECORD_BYTES)
@@ -202,17 +204,30 @@ class GitObjects:
             raise _wrong(oid, "its file is cut short, or larger than a record may be")
         return kind, data
 
+    def _file(self, oid: str) -> bytes | None:
+        for folder in self._folders:
+            try:
+                with open(os.path.join(folder, oid[:2], oid[2:]), "rb") as reader:
+                    return reader.read(MAX_RECORD_BYTES)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _wrong(oid, error.strerror or str(error)) from error
+        return None
+
     def _packed(self, oid: str) -> tuple[str, bytes]:
         from dulwich.errors import ChecksumMismatch, FileFormatException
 
-        try:
-            number, data = self._dulwich().get_raw(oid.encode())  # type: ignore[arg-type]
-        except KeyError:
-            return self._ask_git(oid)
-        except (ChecksumMismatch, FileFormatException, zlib.error, ValueError, EOFError, TypeError) as error:
-            # dulwich meets an object of one byte with a TypeError.
-            raise _wrong(oid, str(error) or type(error).__name__) from error
-        return _KINDS[number], data
+        for store in self._dulwich():
+            try:
+                number, data = store.get_raw(oid.encode())  # type: ignore[arg-type]
+            except KeyError:
+                continue
+            except (ChecksumMismatch, FileFormatException, zlib.error, ValueError, EOFError, TypeError) as error:
+                # dulwich meets an object of one byte with a TypeError.
+                raise _wrong(oid, str(error) or type(error).__name__) from error
+            return _KINDS[number], data
+        return self._ask_git(oid)
 
     def _ask_git(self, oid: str) -> tuple[str, bytes]:
         request = (oid + "\n").encode()
@@ -229,17 +244,19 @@ class GitObjects:
             do="`gitrepro recover` writes again what is kept; `git fsck` names what is missing then",
         )
 
-    def _dulwich(self) -> DiskObjectStore:
-        if self._store is None:
+    def _dulwich(self) -> list[DiskObjectStore]:
+        if not self._stores:
             from dulwich.object_store import DiskObjectStore
 
-            self._store = DiskObjectStore(self._common_dir / "objects", loose_object_size_limit=MAX_RECORD_BYTES)
-        return self._store
+            self._stores = [
+                DiskObjectStore(folder, loose_object_size_limit=MAX_RECORD_BYTES) for folder in self._folders
+            ]
+        return self._stores
 
     def close(self) -> None:
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        for store in self._stores:
+            store.close()
+        self._stores = []
 
     def loose_path(self, oid: str) -> str:
         """Where the object lies as long as it is in no pack."""

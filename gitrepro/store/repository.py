@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import ChildFailed, NoRepository, UnsupportedRepository
@@ -17,11 +17,17 @@ CODE_REF = "refs/gitrepro/code"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """The places of one repository: its own Git directory, the one its worktrees share, and the work tree."""
+    """The places of one repository: its own Git directory, the one its worktrees share, and the work tree.
+
+    In a hook of a push that is not taken yet, `incoming` is the folder of its objects, and `arriving` are the commits
+    that its branches and tags would name.
+    """
 
     git_dir: Path
     common_dir: Path
     work_tree: Path | None
+    incoming: Path | None = None
+    arriving: tuple[str, ...] = ()
     _settings: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -43,6 +49,11 @@ class Repository:
         """The standard output of one `git` command in this repository. See `gitrepro.store.git.run`."""
         places = [f"--git-dir={self.git_dir}", *([f"--work-tree={self.work_tree}"] if self.work_tree else [])]
         return git.run([*places, *args], cwd=self.work_tree or self.git_dir, input=input, env=env)
+
+    def is_ancestor(self, commit: str, *, of: str) -> bool:
+        """Whether the history of one commit holds another, both named by 40 hex digits. Without either: no."""
+        asked = [f"--git-dir={self.git_dir}", "merge-base", "--is-ancestor", "--end-of-options", commit, of]
+        return git.attempt(asked, cwd=self.git_dir).returncode == 0
 
 
 SETTINGS = ("user.name", "user.email", "core.autocrlf", "core.eol", "core.attributesfile")
@@ -76,7 +87,8 @@ def find(start: Path, environ: Mapping[str, str]) -> Repository:
         )
     _check_owner(repository)
     _check_kind(repository.common_dir)
-    return repository
+    incoming = environ.get("GIT_QUARANTINE_PATH")
+    return replace(repository, incoming=start / incoming) if incoming else repository
 
 
 def _from_environment(start: Path, environ: Mapping[str, str]) -> Repository | None:
@@ -89,7 +101,9 @@ def _from_environment(start: Path, environ: Mapping[str, str]) -> Repository | N
     work_tree = environ.get("GIT_WORK_TREE")
     if work_tree:
         return _repository(git_dir, (start / work_tree).resolve())
-    return _repository(git_dir, git_dir.parent if git_dir.name == ".git" else start.resolve())
+    if git_dir.name == ".git":
+        return _repository(git_dir, git_dir.parent)
+    return _repository(git_dir, None if _says_bare(git_dir) else start.resolve())
 
 
 def _from_parents(start: Path) -> Repository | None:
@@ -147,6 +161,12 @@ def _check_owner(repository: Repository) -> None:
             why="Git does not trust repositories of other users",
             do=f"if you trust it: `git config --global --add safe.directory {place}`",
         )
+
+
+def _says_bare(git_dir: Path) -> bool:
+    # What a bare repository says of itself is not true of its linked worktrees.
+    linked = _common_dir(git_dir) != git_dir
+    return not linked and git.attempt(["config", "--type=bool", "core.bare"], cwd=git_dir).stdout == b"true\n"
 
 
 _SECTION = re.compile(r"^\s*\[\s*([A-Za-z0-9.-]+)")

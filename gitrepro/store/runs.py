@@ -35,7 +35,9 @@ class RunTree:
     def __init__(self, repository: Repository, *, commit: str | None = None) -> None:
         self.repository = repository
         self.commit = commit or read_ref(repository.common_dir, RUNS_REF)
-        self.objects = GitObjects(repository.common_dir, restore=rescue.restorer(repository))
+        self.objects = GitObjects(
+            repository.common_dir, restore=rescue.restorer(repository), incoming=repository.incoming
+        )
         self._tree: str | None = None
 
     @property

@@ -74,11 +74,14 @@ def _start(repository: Repository) -> bool:
     # The shell is gone at once: the caller has no child to wait for, and its terminal no job.
     shell = ["/bin/sh", "-c", 'nice -n 10 "$@" </dev/null >/dev/null 2>&1 &', "gitrepro"]
     argv = [*shell, sys.executable, "-P", "-m", "gitrepro", "fold", "--pack"]
-    subprocess.run(argv, cwd=repository.common_dir, env=_environment(repository), start_new_session=True, check=False)
+    subprocess.run(
+        argv, cwd=repository.common_dir, env=detached_environment(repository), start_new_session=True, check=False
+    )
     return True
 
 
-def _environment(repository: Repository) -> dict[str, str]:
+def detached_environment(repository: Repository) -> dict[str, str]:
+    """The environment of a process of ours that outlives the one that starts it: nothing of a run is in it."""
     env = {name: value for name, value in git.environment().items() if not name.startswith("GITREPRO_")}
     # Under `gitrepro record` the start-up hook is on this path: the packing is no part of the run.
     path = [entry for entry in env.pop("PYTHONPATH", "").split(os.pathsep) if entry and Path(entry) != _BOOTSTRAP]

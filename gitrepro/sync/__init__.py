@@ -1,0 +1,1 @@
+"""Runs and blobs on their way to and from remotes."""
