@@ -1,7 +1,8 @@
 #!/bin/sh
 # The system tools that set-up and tests like to have.
 #
-#   setup_tools.sh               strace, for the tests that watch system calls; without it they are skipped
+#   setup_tools.sh               strace, for the tests that watch system calls, and sshd, for those that speak with one;
+#                                without them they are skipped
 #   setup_tools.sh venv PYTHON   what `PYTHON -m venv` needs; Debian packs it apart
 #   setup_tools.sh torture PYTHON  what the full torture likes besides: FUSE for power cuts, XFS, a clock that jumps
 #
@@ -41,7 +42,12 @@ if [ "${1-}" = torture ]; then
     "$2" -m pip install --quiet --disable-pip-version-check mfusepy atheris || true
 fi
 
-command -v strace >/dev/null 2>&1 && exit 0
-can_install && install strace
+have_sshd() {
+    command -v sshd >/dev/null 2>&1 || [ -x /usr/sbin/sshd ]
+}
+
+command -v strace >/dev/null 2>&1 || { can_install && install strace; }
+have_sshd || { can_install && install openssh-server; }
 command -v strace >/dev/null 2>&1 || echo "note: strace is not here; the tests that watch system calls will be skipped" >&2
+have_sshd || echo "note: sshd is not here; the tests that speak with one will be skipped" >&2
 exit 0

@@ -54,6 +54,7 @@ HOMES: dict[str, set[str]] = {
     "blake3": {"store", "records"},
     "click": {"cli"},
     "dulwich": {"store"},
+    "obstore": {"sync"},
     "numpy": ABOVE_STORE | {"training", "capture", "analysis", "records"},
     "pandas": {"records"},
     "psutil": {"capture", "run", "launch"},
