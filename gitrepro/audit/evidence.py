@@ -211,7 +211,9 @@ def _promoted(tree: RunTree, event: Event) -> Promoted:
 def is_reachable(repository: Repository, commit: str) -> bool:
     """Whether a branch, a remote branch or a tag leads to a commit; `refs/gitrepro/code` does not count."""
     places = ("refs/heads", "refs/remotes", "refs/tags")
-    return bool(repository.git("for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", *places))
+    if repository.git("for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", *places):
+        return True
+    return any(repository.is_ancestor(commit, of=tip) for tip in repository.arriving)
 
 
 def _why_missing(tree: RunTree, run_id: str) -> str:

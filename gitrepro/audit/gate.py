@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..errors import Ambiguous, ConfigError, GitreproError, NotFound, Refused, UsageError
-from ..policy import DEFAULT, FILE, Policy, Stage, parse
+from ..policy import DEFAULT, FILE, LEVELS, Policy, Stage, parse
 from ..records import ids
 from ..records.result import Audit, Check, Cited, Result, Verdict
 from ..records.run import Status
@@ -145,9 +145,20 @@ def _level(policy: Policy, tag: str | None) -> str:
 
 
 def judge_result(
-    tree: RunTree, result: Result, *, stage: Stage, pushed: bool | None = None, pushed_to: str = "REMOTE"
+    tree: RunTree,
+    result: Result,
+    *,
+    stage: Stage,
+    pushed: bool | None = None,
+    pushed_to: str = "REMOTE",
+    at_least: str = "minimal",
 ) -> Audit:
     """Audit a result again, from what is on record now.
+
+    Args:
+        pushed: see `Evidence`.
+        pushed_to: see `Evidence`.
+        at_least: the level below which it is not judged, whatever the policy says.
 
     Raises:
         ConfigError: the policy at its commit does not parse.
@@ -159,7 +170,7 @@ def judge_result(
         runs=result.runs,
         commit=result.commit,
         code_tree=tree_of_commit(tree.objects, result.commit) or result.code_tree,
-        level=policy.level_for(result.tag) or result.level,
+        level=max(policy.level_for(result.tag) or result.level, at_least, key=LEVELS.index),
         stage=stage,
         tag=result.tag,
     )

@@ -9,11 +9,14 @@ import click
 
 from .. import hooks
 from ..audit import gate
-from ..policy import Stage
+from ..errors import UsageError
+from ..policy import LEVELS, Stage
 from ..records.result import Audit, Check, Need, Result, Verdict
+from ..store.repository import Repository
 from ..store.resolve import resolve
 from ..store.runs import RunTree
 from . import here
+from .ci import judge_all
 from .present import clean, emit, line, mark, note
 from .target import result_of
 
@@ -22,28 +25,51 @@ _NEEDS = {Need.ADVISED: "advised", Need.OFF: "not asked for"}
 
 
 @click.command()
-@click.argument("target", default="@last")
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
 @click.option(
     "--stage",
     type=click.Choice([str(stage) for stage in Stage]),
-    default=str(Stage.TAG),
-    show_default=True,
-    help="When it would be judged; at push and server the remote must hold the runs.",
+    help="When it would be judged, by default `tag`; at push and server the remote must hold the runs.",
 )
+@click.option("--ci", is_flag=True, help="Judge the result tags TARGET, or those at HEAD, as a server would.")
+@click.option("--level", type=click.Choice(LEVELS), help="With --ci: ask at least this of every result.")
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
 @click.pass_context
-def audit(ctx: click.Context, target: str, stage: str, as_json: bool) -> None:
+def audit(
+    ctx: click.Context, targets: tuple[str, ...], stage: str | None, ci: bool, level: str | None, as_json: bool
+) -> None:
     """Judge TARGET from what is on record: a result tag, a result id, or a run; without one, the last run.
 
-    Exits 1 when a required rule is not met.
+    Exits 1 when a required rule is not met. With --ci, in a job on a host without hooks, after `gitrepro pull`: all
+    result tags at HEAD, with a summary and annotations where GitHub runs it.
     """
     found = here.repository()
+    if ci:
+        _check_ci(stage)
+        ctx.exit(judge_all(found, targets, at_least=level or LEVELS[0], as_json=as_json))
+    _check_plain(targets, level)
+    _judge(ctx, found, targets[0] if targets else "@last", Stage(stage or Stage.TAG), as_json=as_json)
+
+
+def _check_ci(stage: str | None) -> None:
+    if stage not in (None, str(Stage.SERVER)):
+        raise UsageError(f"--ci and --stage {stage} are given", why="--ci judges as a server does", do="leave one out")
+
+
+def _check_plain(targets: tuple[str, ...], level: str | None) -> None:
+    if len(targets) > 1:
+        raise UsageError(f"{len(targets)} targets are given", do="name one; with --ci several result tags")
+    if level:
+        raise UsageError("--level is what a job asks", do="add --ci, or let .gitrepro.yaml say the level")
+
+
+def _judge(ctx: click.Context, found: Repository, target: str, stage: Stage, *, as_json: bool) -> None:
     with RunTree(found) as tree:
         result = result_of(found, tree, target)
         if result is not None:
-            verdict = gate.judge_result(tree, result, stage=Stage(stage), pushed=hooks.is_pushed(found, result))
+            verdict = gate.judge_result(tree, result, stage=stage, pushed=hooks.is_pushed(found, result))
         else:
-            verdict = gate.judge_runs(tree, [resolve(found, target)], tag=None, stage=Stage(stage))
+            verdict = gate.judge_runs(tree, [resolve(found, target)], tag=None, stage=stage)
     if as_json:
         emit(_document(verdict, result))
     else:

@@ -159,15 +159,30 @@ def _waiting(found: Repository) -> Iterator[Finding]:
 
 
 def _hooks(found: Repository) -> Iterator[Finding]:
+    report = hook_files.status(found)
     if found.bare:
+        yield from _server_hook(found, report)
         return
     fires, detail = hook_files.canary(found)
-    report = hook_files.status(found)
     yield _hook("hooks", fires, detail, report)
     # A pre-push hook may run a whole test suite: whether ours is reached is read from the files, not tried.
     [push] = [hook for hook in report.hooks if hook.name == "pre-push"]
     reached = push.name in report.installed
     yield _hook("pre-push", reached, f"{push.path} is {push.state}", report)
+
+
+def _server_hook(found: Repository, report: hook_files.Report) -> Iterator[Finding]:
+    """Nothing where nobody has set up a server: a bare repository may be a mirror."""
+    if report.level is None:
+        return
+    fires, detail = hook_files.server_canary(found)
+    fine = fires and report.ok
+    yield Finding(
+        what="pre-receive",
+        verdict="PASS" if fine else "WARN",
+        detail=report.trouble or detail,
+        do="" if fine else "`gitrepro hooks install --server`",
+    )
 
 
 def _hook(what: str, fine: bool, detail: str, report: hook_files.Report) -> Finding:

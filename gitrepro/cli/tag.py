@@ -36,7 +36,7 @@ def tag(name: str, runs: tuple[str, ...], words: str | None, as_json: bool) -> N
     line(f"{result.tag} is result {result.id[-8:]}, level {result.level}, at {result.commit[:12]}")
     for run in result.runs:
         line(f"  run {run.id[-8:]}")
-    note(f"next: `git push REMOTE refs/gitrepro/runs refs/gitrepro/code`, then `git push REMOTE {result.tag}`")
+    note(f"next: `gitrepro push`, then `git push REMOTE {result.tag}`")
 
 
 def _document(result: Result) -> dict[str, object]:

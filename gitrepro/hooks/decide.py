@@ -16,7 +16,8 @@ from ..store.gitrefs import read_ref
 from ..store.repository import Repository
 from ..store.runs import RunTree
 from .proof import NO_COMMIT
-from .pushed import admit_push
+from .pushed import Sender, admit_push
+from .server import admit_receive
 from .stands import cited, follow
 
 PASSES: Final = 0
@@ -31,15 +32,17 @@ def handle(
     repository: Repository,
     *,
     now: float,
+    sender: Sender | None = None,
 ) -> tuple[int, str]:
     """Decide for a hook.
 
     Args:
-        kind: `reference-transaction` or `pre-push`.
+        kind: `reference-transaction`, `pre-push` or `pre-receive`.
         argv: what Git passed to the hook.
         stdin: what Git wrote to it; for `reference-transaction` the lines of result tags only.
         repository: the repository that Git works on.
         now: seconds since 1970.
+        sender: see `admit_push`.
 
     Returns:
         An exit code, `PASSES` or `REFUSES`, and a message for people, empty when there is nothing to say.
@@ -52,7 +55,9 @@ def handle(
             case "reference-transaction", ["committed"]:
                 return PASSES, _record(repository, lines, now)
             case "pre-push", [_]:
-                admit_push(repository, argv, lines)
+                admit_push(repository, argv, lines, sender=sender)
+            case "pre-receive", []:
+                admit_receive(repository, lines)
     except GitreproError as error:
         return REFUSES, message(error)
     except Exception as error:  # noqa: BLE001 - a fault of ours must end in words, and may only stop a result tag

@@ -1,73 +1,33 @@
-"""The hooks put in place, taken out, and looked at."""
+"""The hooks put in place, and taken out."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from ..errors import ConfigError, UsageError
-from ..policy import DEFAULT, FILE, parse
+from ..errors import UsageError
+from ..policy import LEVELS
 from ..store import fs
 from ..store.repository import Repository
 from . import others
 from .place import (
     KINDS,
+    LEVEL,
     PATTERNS,
+    PREVIOUS,
     PYTHON,
+    SERVER_KINDS,
     contents,
     hooks_folder,
     is_ours,
     is_the_users,
-    line_for,
     own_folder,
     script,
     setting,
 )  # fmt: skip
-
-PREVIOUS: Final = ".gitrepro-prev"
-_IN_FORCE: Final = ("installed", "called")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
-    """One hook as it stands.
-
-    `state` is `installed`, `called` (someone else's hook stands there and runs ours), `outdated` (another version's),
-    `foreign` (someone else's) or `missing`; `chained` says that the hook that stood there before is kept and runs
-    first.
-    """
-
-    name: str
-    path: Path
-    state: str
-    chained: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """The hooks of a repository, the Python they start, and the tag names they look at.
-
-    `by_hand` holds what only the user can do: a file of theirs, and the line it needs.
-    """
-
-    folder: Path
-    hooks: tuple[Hook, ...]
-    python: str | None
-    patterns: tuple[str, ...]
-    by_hand: tuple[tuple[Path, str], ...] = ()
-    trouble: str = ""
-
-    @property
-    def installed(self) -> list[str]:
-        return [hook.name for hook in self.hooks if hook.state in _IN_FORCE]
-
-    @property
-    def ok(self) -> bool:
-        return not self.trouble and len(self.installed) == len(self.hooks)
+from .report import Report, patterns_of_policy, patterns_of_server, status
 
 
 def install(repository: Repository, *, python: str) -> Report:
@@ -85,15 +45,46 @@ def install(repository: Repository, *, python: str) -> Report:
         StorageError: the disk refuses.
     """
     _check_python(python)
-    patterns = _policy_patterns(repository)
+    patterns = patterns_of_policy(repository)
+    _install(repository, KINDS, python, patterns)
+    return status(repository)
+
+
+def install_server(repository: Repository, *, python: str, level: str | None = None) -> Report:
+    """Put the hook of a server in place: in a bare repository, to which others push. May be repeated.
+
+    It looks at the tag names of the policy on the default branch, and at those of a repository without a policy.
+
+    Args:
+        python: the interpreter that has gitrepro.
+        level: the least that is asked of a result, whatever its policy says; the level set before when not given.
+
+    Raises:
+        UsageError: the repository is not bare, that Python cannot start gitrepro, or there is no room for the hook.
+        ConfigError: the policy on the default branch does not parse.
+        StorageError: the disk refuses.
+    """
+    if not repository.bare:
+        raise UsageError(
+            f"{repository.git_dir} is not bare",
+            why="the hook of a server stands where pushes arrive",
+            do="change into the bare repository; in a clone it is `gitrepro hooks install`",
+        )
+    _check_python(python)
+    patterns = patterns_of_server(repository)
+    _install(repository, SERVER_KINDS, python, patterns)
+    repository.git("config", "--local", LEVEL, level or setting(repository, LEVEL) or LEVELS[0])
+    return status(repository)
+
+
+def _install(repository: Repository, kinds: Sequence[str], python: str, patterns: Sequence[str]) -> None:
     folder = _folder_of_ours(repository)
     with fs.explained(f"cannot install hooks into {folder}"):
         fs.make_directories(folder)
-        for kind in KINDS:
+        for kind in kinds:
             _install_one(folder / kind)
     repository.git("config", "--local", PYTHON, python)
     repository.git("config", "--local", PATTERNS, " ".join(patterns))
-    return status(repository)
 
 
 def _folder_of_ours(repository: Repository) -> Path:
@@ -120,18 +111,6 @@ def _check_python(python: str) -> None:
             why=words[-1] if words else f"it ends with {done.returncode}",
             do="install gitrepro into it (`pip install`), or use the Python that has it",
         )
-
-
-def _policy_patterns(repository: Repository) -> tuple[str, ...]:
-    """The patterns of the policy as it lies in the work tree: it may not be committed yet."""
-    try:
-        if repository.work_tree is None:
-            return DEFAULT.patterns
-        return parse((repository.work_tree / FILE).read_bytes()).patterns
-    except FileNotFoundError:
-        return DEFAULT.patterns
-    except OSError as error:
-        raise ConfigError(f"{FILE} cannot be read", why=error.strerror or str(error)) from error
 
 
 def _install_one(path: Path) -> None:
@@ -178,9 +157,9 @@ def remove(repository: Repository) -> Report:
     folders = dict.fromkeys([hooks_folder(repository), repository.common_dir / "hooks", own_folder(repository)])
     for folder in folders:
         with fs.explained(f"cannot remove hooks from {folder}"):
-            for kind in KINDS:
+            for kind in (*KINDS, *SERVER_KINDS):
                 _remove_one(folder / kind)
-    for key in (PYTHON, PATTERNS):
+    for key in (PYTHON, PATTERNS, LEVEL):
         if setting(repository, key) is not None:
             repository.git("config", "--local", "--unset-all", key)
     return status(repository)
@@ -200,61 +179,3 @@ def _remove_one(path: Path) -> None:
         previous.unlink()
     elif not os.path.lexists(kept):
         previous.rename(kept)
-
-
-def status(repository: Repository) -> Report:
-    """How the hooks stand. Nothing is changed."""
-    folder = hooks_folder(repository)
-    theirs = is_the_users(repository, folder)
-    ours = own_folder(repository) if theirs else folder
-    found = tuple(_look(folder / kind, ours / kind) for kind in KINDS)
-    python = setting(repository, PYTHON)
-    patterns = tuple((setting(repository, PATTERNS) or "").split())
-    wanting = [hook for hook in found if theirs and is_ours(ours / hook.name) and hook.state not in _IN_FORCE]
-    return Report(
-        folder=folder,
-        hooks=found,
-        python=python,
-        patterns=patterns,
-        by_hand=tuple((hook.path, line_for(hook.name)) for hook in wanting),
-        trouble=_trouble(repository, found, python, patterns),
-    )
-
-
-def _look(path: Path, ours: Path) -> Hook:
-    """How the hook at `path` stands, when our script lies at `ours`."""
-    chained = os.access(path.with_name(path.name + PREVIOUS), os.X_OK)
-    return Hook(name=path.name, path=path, state=_state(path, ours), chained=chained)
-
-
-def _state(path: Path, ours: Path) -> str:
-    data = contents(path)
-    if data is None:
-        return "missing"
-    if data == script(path.name):
-        return "installed"
-    if is_ours(path):
-        return "outdated"
-    if others.calls_ours(path):
-        kept = contents(path.with_name(path.name + others.KEPT))
-        return "called" if kept == script(path.name) else "outdated"
-    if path != ours and f"gitrepro/hooks/{path.name}".encode() in data:
-        return "called" if contents(ours) == script(path.name) else "outdated"
-    return "foreign"
-
-
-def _trouble(repository: Repository, found: Sequence[Hook], python: str | None, patterns: tuple[str, ...]) -> str:
-    if all(hook.state in ("missing", "foreign") for hook in found):
-        return ""
-    for hook in found:
-        if hook.state != "missing" and not os.access(hook.path, os.X_OK):
-            return f"{hook.path} is not executable, so Git passes over it"
-    if not python or not os.access(python, os.X_OK):
-        return f"the Python of the hooks is {python or 'not set'}, which does not start"
-    try:
-        wanted = _policy_patterns(repository)
-    except ConfigError as error:
-        return str(error)
-    if patterns != wanted:
-        return f"the hooks look at {' '.join(patterns) or 'no tags'}, the policy at {' '.join(wanted) or 'none'}"
-    return ""

@@ -9,9 +9,20 @@ from ..errors import ChildFailed, UsageError
 from ..store.repository import Repository
 
 KINDS: Final = ("reference-transaction", "pre-push")
+"""The hooks of a repository in which people work."""
+SERVER_KINDS: Final = ("pre-receive",)
+"""Those of one to which they push."""
 PYTHON: Final = "gitrepro.python"
 PATTERNS: Final = "gitrepro.resultTags"
+LEVEL: Final = "gitrepro.level"
+"""The least that a server asks of a result. It is set where the hooks of a server are installed, and nowhere else."""
+REF: Final = "gitrepro.ref"
+"""The name of the run ref on a host that takes branches only."""
+PURGE: Final = "gitrepro.allowPurge"
+"""Whether a server takes a run ref whose history was begun anew."""
 MARK: Final = b"# gitrepro hook "
+PREVIOUS: Final = ".gitrepro-prev"
+"""Under its name with this behind it, the hook that stood there before ours is kept."""
 
 
 def hooks_folder(repository: Repository) -> Path:

@@ -24,8 +24,23 @@ def canary(repository: Repository) -> tuple[bool, str]:
     patterns = (setting(repository, PATTERNS) or "").split()
     if not patterns:
         return False, "no tag names are set to look at; `gitrepro hooks install` sets them"
-    name = patterns[0].replace("?", "x").replace("*", f"canary-{ids.new_id()}")
+    name = _name_for(patterns[0])
     made = _plain_git(repository, "update-ref", tags.PREFIX + name, _EMPTY_TREE, _NOTHING)
+    return _judged(repository, made, name)
+
+
+def server_canary(repository: Repository) -> tuple[bool, str]:
+    """As `canary`, for the hook of a server: pushes such a tag from the repository to itself."""
+    name = _name_for((setting(repository, PATTERNS) or "result/*").split()[0])
+    spec = f"{_EMPTY_TREE}:{tags.PREFIX}{name}"
+    return _judged(repository, _plain_git(repository, "push", "--quiet", "--no-verify", ".", spec), name)
+
+
+def _name_for(pattern: str) -> str:
+    return pattern.replace("?", "x").replace("*", f"canary-{ids.new_id()}")
+
+
+def _judged(repository: Repository, made: subprocess.CompletedProcess[bytes], name: str) -> tuple[bool, str]:
     said = made.stderr.decode(errors="replace").strip()
     if made.returncode == 0:
         _plain_git(repository, "update-ref", "-d", tags.PREFIX + name, _EMPTY_TREE)

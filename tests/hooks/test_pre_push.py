@@ -49,12 +49,12 @@ def test_a_result_whose_runs_are_not_there_is_refused_with_the_command(guarded: 
 
     assert done.returncode == 1
     assert "the remote does not hold the runs" in done.stderr
-    assert "`git push origin refs/gitrepro/runs refs/gitrepro/code`" in done.stderr
+    assert "`gitrepro push origin`" in done.stderr
     assert "Traceback" not in done.stderr
     assert tags_there(git, guarded) == []
 
 
-def test_the_command_that_is_told_makes_the_push_pass(guarded: Path, git: Git) -> None:
+def test_runs_that_were_pushed_before_make_the_push_pass(guarded: Path, git: Git) -> None:
     assert try_git(guarded, "push", "origin", *RUNS).returncode == 0
     done = try_git(guarded, "push", "origin", "result/x")
 

@@ -76,7 +76,7 @@ def _lineage(run: RunEvidence) -> Finding | None:
 
 
 def _publication(evidence: Evidence) -> Finding:
-    push = f"git push {evidence.pushed_to} refs/gitrepro/runs refs/gitrepro/code"
+    push = f"gitrepro push {evidence.pushed_to}"
     if evidence.pushed:
         return Finding(Verdict.PASS, "the remote holds the runs")
     if evidence.pushed is None:
