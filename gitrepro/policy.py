@@ -74,7 +74,12 @@ REPEATS: Final[Mapping[str, int]] = {"minimal": 3, "standard": 3, "strict": 5}
 THRESHOLDS: Final[Mapping[str, int]] = {"curves.steps": 2}
 """Thresholds that a policy may raise, with what they are without one."""
 
-_CODE_PUSH: Final = ("always", "ask", "never")
+PUSH: Final[Mapping[str, tuple[str, ...]]] = {
+    "code": ("always", "ask", "never"),
+    "results": ("demand", "offer"),
+    "runs": ("on-finish", "manual"),
+}
+"""What is said of pushing: whether code goes too, what a pushed result tag asks for, when runs go by themselves."""
 
 
 def need(level: str, rule: str, stage: Stage) -> Need:
@@ -97,7 +102,7 @@ class Policy:
         goals: metric → `max` or `min`.
         prices: what an hour of something costs, by its name.
         thresholds: those of `THRESHOLDS` that the file raises.
-        push: how code is published; `{"code": "ask"}` when the file is silent.
+        push: how things are published, by the names of `PUSH`; `{"code": "ask"}` when the file is silent.
         store: settings of the content store, as they stand in the file.
     """
 
@@ -342,13 +347,28 @@ def _thresholds(reader: _Reader, node: Node) -> dict[str, int]:
 
 def _push(reader: _Reader, node: Node) -> dict[str, str]:
     pairs = reader.mapping(node, what="push")
-    reader.known(pairs, ("code",), what="setting of push")
-    code = reader.choice(pairs["code"], _CODE_PUSH, what="choice") if "code" in pairs else "ask"
-    return {"code": code}
+    reader.known(pairs, PUSH, what="setting of push")
+    return {"code": "ask", **{name: reader.choice(each, PUSH[name], what="choice") for name, each in pairs.items()}}
 
 
 def _store(reader: _Reader, node: Node) -> dict[str, Any]:
-    return {name: reader.plain(value) for name, value in reader.mapping(node, what="store").items()}
+    pairs = reader.mapping(node, what="store")
+    if "remotes" in pairs:
+        _check_remotes(reader, pairs["remotes"])
+    return {name: reader.plain(value) for name, value in pairs.items()}
+
+
+def _check_remotes(reader: _Reader, node: Node) -> None:
+    """Each is a URL, or a mapping of plain values with a URL; what a URL may be is judged where it is used."""
+    for name, value in reader.mapping(node, what="remotes").items():
+        told = reader.plain(value)
+        url = told.get("url") if isinstance(told, dict) else told
+        if not isinstance(url, str) or (isinstance(told, dict) and any(map(_is_nested, told.values()))):
+            reader.fail(value, f"the store remote {name!r:.80} has no URL", do=f"write `{name}: URL`")
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (dict, list))
 
 
 _SECTIONS: Final = {

@@ -147,6 +147,8 @@ def test_each_benchmark_gets_to_its_rows(name: str, tmp_path: Path, monkeypatch:
         "BENCH_LARGE_MIB": "4",
         "BENCH_CHECKPOINT_MIB": "16",
         "BENCH_SAVING_SECONDS": "0.3",
+        "BENCH_REMOTE_MIB": "4",
+        "BENCH_REMOTE_BLOBS": "100",
     }
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     for variable, value in small.items():

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import BlobMissing, NoRepository
-from ..store import pruned
+from ..errors import NoRepository
 from ..store.objects import BlobStore
 from ..store.repository import Repository
-from . import places, pruning, reading, saving
+from . import fetching, places, reading, saving
 from .checkpoint import Checkpoint
 
 
@@ -26,7 +25,7 @@ def load_checkpoint(
 
     Raises:
         NotFound, Ambiguous: it means no checkpoint, or several.
-        BlobMissing, NotAvailable: its bytes are not here.
+        BlobMissing, NotAvailable: its bytes are not here, and in no store remote.
         Damaged: they are not what is on record, or no whole checkpoint.
         Unsafe: to load it would be to run code in it.
     """
@@ -37,15 +36,12 @@ def load_checkpoint(
     if repository is None or store is None:
         raise NoRepository(f"there is no file {ref!r:.80}, and no repository here", do="change into the repository")
     if places.is_blob(ref):
+        fetching.fetch(repository, store, ref)
         return reading.from_store(store, ref, map_location=map_location)
     found = places.find(repository, ref, rank=rank)
+    found, _ = fetching.fetch_found(repository, store, found, named=ref)
     if found.path is not None:
         return reading.from_file(
             found.path, expected=None if found.path.is_dir() else found.digest, map_location=map_location
         )
-    try:
-        return reading.from_store(store, found.digest, map_location=map_location)
-    except BlobMissing as error:
-        if known := pruned.told(store, found.digest):
-            raise pruning.was_pruned(ref, known) from error
-        raise
+    return reading.from_store(store, found.digest, map_location=map_location)

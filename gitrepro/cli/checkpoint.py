@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from ..checkpoints import getting, places, pruning
+from ..checkpoints import fetching, getting, places, pruning
 from ..checkpoints.keep import BEST, KEPT, LAST
 from ..errors import GitreproError, NotFound, UsageError
 from ..query import parse
@@ -26,9 +26,11 @@ from ..store.repository import Repository
 from ..store.resolve import resolve
 from ..store.runs import RunTree
 from ..store.statcache import StatCache
+from ..sync.get import Brought
 from . import here
 from .present import clean, emit, line, note, number, size, table
 from .progress import progress
+from .traffic import cleared, following, say_answers
 
 SCHEMA: Final = 1
 _LIMIT: Final = 50
@@ -140,12 +142,15 @@ def _row(shown: dict[str, Any]) -> tuple[object, ...]:
 def get(ref: str, dest: str | None, force: bool, rank: int, as_json: bool) -> None:
     """Write the checkpoint REF to the file DEST, verified on the way; `b3sum DEST` gives its name on record.
 
-    Without DEST the file gets the name of the run and of the checkpoint, in the current folder.
+    Without DEST the file gets the name of the run and of the checkpoint, in the current folder. What is not here comes
+    from a store remote.
     """
     found = here.repository()
-    chosen = _of_blob(found, ref) if places.is_blob(ref) else places.find(found, ref, rank=rank)
+    store = store_of(found)
+    chosen, brought = _brought(found, store, ref, rank=rank)
+    say_answers(brought.answers)
     target = _target(chosen, dest)
-    written = getting.get(store_of(found), StatCache.of(found), chosen, target, force=force)
+    written = getting.get(store, StatCache.of(found), chosen, target, force=force)
     if as_json:
         facts = {name: chosen.entry.get(name) for name in ("name", "step", "size_bytes", "format")}
         emit(
@@ -164,8 +169,20 @@ def get(ref: str, dest: str | None, force: bool, rank: int, as_json: bool) -> No
     note(f"{chosen.digest[:15]} {done}, {size(chosen.entry['size_bytes'])}")
 
 
-def _of_blob(found: Repository, digest: str) -> places.Found:
-    store = store_of(found)
+def _brought(found: Repository, store: BlobStore, ref: str, *, rank: int) -> tuple[places.Found, Brought]:
+    """The checkpoint, with its bytes here, and from where they came if they were not."""
+    tell = following(f"fetching {ref}")
+    try:
+        if places.is_blob(ref):
+            brought = fetching.fetch(found, store, ref, progress=tell)
+            return _of_blob(store, ref), brought
+        chosen = places.find(found, ref, rank=rank)
+        return fetching.fetch_found(found, store, chosen, named=ref, progress=tell)
+    finally:
+        cleared()
+
+
+def _of_blob(store: BlobStore, digest: str) -> places.Found:
     return places.Found(
         entry={"blob": digest, "name": digest[3:15], "format": "", "size_bytes": store.size(digest)}, run=""
     )

@@ -16,7 +16,7 @@ import click
 from ..errors import GitreproError, GitreproWarning, UsageError
 
 FIRST: Final = ("record", "ls", "show", "compare", "watch", "tag", "push", "pull")
-GROUPS: Final = ("start", "record", "look", "trust", "data", "again", "keep")
+GROUPS: Final = ("start", "record", "look", "trust", "data", "team", "again", "keep")
 
 # name: (module, group, one line of help)
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "show": ("show", "look", "Show all that is known of a run."),
     "diff": ("diff", "look", "Compare two runs: what went in and what came out."),
     "sql": ("sql", "look", "Ask the index in SQL."),
+    "share": ("share", "look", "Print one line about a run, to be pasted into a chat."),
     "tag": ("tag", "trust", "Audit runs and declare them a result, by a Git tag."),
     "audit": ("audit", "trust", "Judge a result or a run again, from what is on record."),
     "promote": ("promote", "trust", "Commit what a dirty run ran, so that it may stand in a result."),
@@ -40,6 +41,10 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "data": ("data", "data", "Add data sets, list, show, compare and fetch them."),
     "split": ("split", "data", "Divide a data set into parts: make, import, show, check, ls."),
     "checkpoint": ("checkpoint", "data", "List checkpoints, write one to a file, let go of old ones."),
+    "push": ("push", "team", "Send runs to the team, and what they need."),
+    "pull": ("pull", "team", "Bring the runs of the team, and what they need."),
+    "remote": ("remote", "team", "Name the places where data and checkpoints are kept for the team."),
+    "purge": ("purge", "team", "Take a run out of the history for good: a secret, personal data."),
     "checkout": ("checkout", "again", "Lay out the exact code of a run in a folder of its own."),
     "repeat": ("repeat", "again", "Run a recorded command again with other seeds."),
     "label": ("label", "keep", "Put labels on a run, or take them off."),
@@ -48,7 +53,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "rm": ("rm", "keep", "Take runs off the list, or put them back."),
     "gc": ("gc", "keep", "Let go of stored data that no record names any more."),
 }
-HIDDEN: Final = {"hook": "hooks", "job": "repeat"}
+HIDDEN: Final = {"hook": "hooks", "job": "repeat", "serve-store": "serve"}
 
 
 @final

@@ -53,6 +53,7 @@ Named = tuple[str, Callable[[], list[Proof]]]
 @click.option(
     "--limit", "limit_seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="With --full: stop then."
 )
+@click.option("--remote", "remote", is_flag=True, help="Of RUNs: has each store remote all of it? With --full, right?")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def verify(
     targets: tuple[str, ...],
@@ -60,6 +61,7 @@ def verify(
     level: str | None,
     full: bool,
     limit_seconds: float | None,
+    remote: bool,
     as_json: bool,
 ) -> int:
     """Hash all that a RUN, by default the last one, or a data set names: data, splits, checkpoints, artifacts, code.
@@ -72,7 +74,14 @@ def verify(
         gitrepro verify 4kx2 digits@v1         # a run and a data set
         gitrepro verify --all --fast           # is all there that the records name?
         gitrepro verify --full --limit 7200    # the whole store, two hours of it today
+        gitrepro verify @last --remote         # has each store remote what the run names?
     """
+    if remote:
+        from .kept import verify_remotes
+
+        if everything or level or limit_seconds is not None:
+            raise UsageError("--remote asks for what runs name", do="`gitrepro verify RUN... --remote [--full]`")
+        return verify_remotes(here.repository(), targets or ("@last",), full=full, as_json=as_json)
     _check(targets, everything=everything, level=level, full=full, limit_seconds=limit_seconds)
     found = here.repository()
     store = store_of(found)

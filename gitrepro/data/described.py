@@ -38,11 +38,21 @@ class Described:
         return {path: yaml.dump(self.document(record))}
 
 
+def have_list(repository: Repository, digest: str) -> None:
+    """See that the list of the files of a version is here; a store remote may have it. Raises BlobMissing, Damaged."""
+    from ..store.place import store_of
+    from ..sync.get import ensure_tree
+
+    if digest not in store_of(repository):
+        ensure_tree(repository, digest, files=False)
+
+
 def item_names(repository: Repository, digest: str) -> list[bytes]:
     """The paths of the files of a version, in the order of its items; empty folders are none."""
     from ..store.place import store_of
     from ..store.trees import entries
 
+    have_list(repository, digest)
     return [entry.path for entry in entries(store_of(repository), digest) if entry.mode != _EMPTY_FOLDER]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +14,16 @@ from ..errors import Conflict, NotFound
 from ..records.dataset import DatasetRecord
 from ..store import fs
 from ..store.repository import Repository
-from .described import item_names
+from .described import have_list, item_names
 from .extra import Extra, extra, is_occupied
 from .linked import with_linked
-from .lookup import State, Tell, look, missing_blobs, not_here, within
+from .lookup import State, Tell, fetch_missing, look, missing_blobs, not_here, within
 from .places import Place, places_of, remember_if_possible
 
 if TYPE_CHECKING:
     from ..store.objects import BlobStore
     from ..store.restore import Restored
+    from ..sync.get import Brought
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +47,18 @@ def get_dataset(
     only: Sequence[str] = (),
     force: bool = False,
     progress: Tell | None = None,
+    fetching: Tell | None = None,
+    told: Callable[[Brought], None] = lambda _: None,
 ) -> Got:
     """Lay a version out. What is there already, unchanged, is kept; every byte that is written is hashed on the way.
+    What is not here is asked of the store remotes.
 
     Args:
         target: the folder to lay it out in; by default one of the data set's name, in the current folder. A data set
             of one file goes to that path, or into that folder when there is one; by default into the current folder.
         only: shell patterns of the paths that are wanted; all by default.
         force: overwrite files that were changed.
+        fetching: is told of blobs as they come from a store remote, and `told` what came from where.
 
     Raises:
         NotFound: no path matches `only`.
@@ -61,8 +66,10 @@ def get_dataset(
         Conflict: a file there was changed, and would be overwritten.
         StorageError: the disk refuses; run again, it goes on where it was.
     """
+    if only:
+        have_list(repository, record.digest)
     wanted = _matching(repository, record, only) if only else None
-    store = _source(repository, record, wanted)
+    store = _source(repository, record, wanted, fetching, told)
     alone = record.is_table or record.kind == "file"
     if alone and target is not None and not (target.endswith("/") or Path(target).is_dir()):
         got = _get_file(repository, record, store, Path(target).absolute(), force=force, progress=progress)
@@ -78,8 +85,16 @@ def get_dataset(
     return got
 
 
-def _source(repository: Repository, record: DatasetRecord, wanted: list[bytes] | None) -> BlobStore:
+def _source(
+    repository: Repository,
+    record: DatasetRecord,
+    wanted: list[bytes] | None,
+    fetching: Tell | None,
+    told: Callable[[Brought], None],
+) -> BlobStore:
     """The store; where it lacks blobs, with the place at which the version lies unchanged behind it.
+
+    What lies on this machine is not asked of others.
 
     Raises:
         NotAvailable, Damaged: they are nowhere.
@@ -92,7 +107,10 @@ def _source(repository: Repository, record: DatasetRecord, wanted: list[bytes] |
     seen = [look(repository, record, place, "stat") for place in places_of(repository, record.digest)]
     there = next((each for each in seen if each.state is State.SAME), None)
     if there is None:
-        raise not_here(repository, record, seen)
+        asked = fetch_missing(repository, record, only=wanted, progress=fetching, told=told)
+        if missing_blobs(repository, record, only=wanted):
+            raise not_here(repository, record, seen, asked)
+        return store
     return with_linked(store, record.digest, there.place.path)
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..errors import Damaged, GitreproError, NotAvailable, UsageError
+from ..errors import BlobMissing, Damaged, GitreproError, NotAvailable, UsageError
 from ..records.dataset import DatasetRecord
 from ..store import fs
 from ..store.catalog import Catalog
@@ -19,6 +19,7 @@ from .places import Place, places_of, remember_if_possible
 if TYPE_CHECKING:
     from ..store.progress import Progress
     from ..store.restore import Compared
+    from ..sync.get import Brought
 
 Tell: TypeAlias = "Callable[[Progress], None]"
 CHECKS: Final = ("stat", "sample", "full")
@@ -67,7 +68,7 @@ def locate(
 
     Raises:
         UsageError: there is no such check.
-        NotAvailable: its bytes are on record and nowhere on this machine.
+        NotAvailable: its bytes are on record, and neither on this machine nor in a store remote.
         Damaged: they are where they were linked, and have changed.
         StorageError: the disk refuses to lay them out.
     """
@@ -77,7 +78,8 @@ def locate(
         if seen.state is State.SAME:
             return Located(path=seen.place.path, checked=seen.checked, passed_by=tuple(passed_by))
         passed_by.append(seen)
-    check_is_here(repository, record, passed_by)
+    asked = fetch_missing(repository, record, progress=progress)
+    check_is_here(repository, record, passed_by, asked)
     return Located(path=_laid_out(repository, record, progress), checked="full", passed_by=tuple(passed_by))
 
 
@@ -148,17 +150,52 @@ def _typed(repository: Repository, record: DatasetRecord) -> Place | None:
     return Place(path=path, at=record.created_at, ignore=record.ignore) if inside and path.exists() else None
 
 
-def check_is_here(repository: Repository, record: DatasetRecord, passed_by: Sequence[Seen]) -> None:
+def fetch_missing(
+    repository: Repository,
+    record: DatasetRecord,
+    *,
+    only: Iterable[bytes] | None = None,
+    progress: Tell | None = None,
+    told: Callable[[Brought], None] = lambda _: None,
+) -> BlobMissing | Damaged | None:
+    """Bring what is not here of a version from the store remotes; of one that was linked, only the list of its files.
+
+    Args:
+        only: the paths that matter; all by default.
+        told: is told what came from where.
+
+    Returns:
+        Why not all of it came; None where it did, or was here.
+    """
+    from ..sync.get import ensure_tree
+
+    if not missing_blobs(repository, record, only=only):
+        return None
+    try:
+        told(ensure_tree(repository, record.digest, files=not record.linked, only=only, progress=progress))
+    except (BlobMissing, Damaged) as error:
+        return error
+    return None
+
+
+def check_is_here(
+    repository: Repository, record: DatasetRecord, passed_by: Sequence[Seen], asked: GitreproError | None = None
+) -> None:
     """See that the store holds all blobs of a version, before anything is laid out.
+
+    Args:
+        asked: what came of asking the store remotes.
 
     Raises:
         NotAvailable, Damaged: it does not, see `not_here`.
     """
     if missing_blobs(repository, record):
-        raise not_here(repository, record, passed_by)
+        raise not_here(repository, record, passed_by, asked)
 
 
-def not_here(repository: Repository, record: DatasetRecord, passed_by: Sequence[Seen]) -> NotAvailable | Damaged:
+def not_here(
+    repository: Repository, record: DatasetRecord, passed_by: Sequence[Seen], asked: GitreproError | None = None
+) -> NotAvailable | Damaged:
     """The error of a version whose bytes are nowhere; the places that were `passed_by` say which of the two."""
     changed = next((seen for seen in passed_by if seen.state is State.CHANGED and not seen.place.ours), None)
     if changed:
@@ -168,10 +205,11 @@ def not_here(repository: Repository, record: DatasetRecord, passed_by: Sequence[
             do=f"put them back as they were, or `gitrepro data add {record.source} {record.name}` as a new version",
         )
     missing = missing_blobs(repository, record)
+    back = f"bring the data back, then `gitrepro data add PATH {record.name}` finds that they are {record.version}"
     return NotAvailable(
         f"{record.ref} is NOT AVAILABLE here: {missing:,} of its {record.files:,} files are not in the store",
-        why="; ".join(seen.why for seen in passed_by) or _never_here(record),
-        do=f"bring the data back, then `gitrepro data add PATH {record.name}` finds that they are {record.version}",
+        why="; ".join([*(seen.why for seen in passed_by), *([asked.why] if asked else [])]) or _never_here(record),
+        do=f"{asked.do}; or {back}" if asked and asked.do else back,
     )
 
 

@@ -197,12 +197,12 @@ def open_split(repository: Repository, dataset: Items, ref: str) -> Split:
 
     Raises:
         NotFound, Ambiguous: none or several answer to it.
-        BlobMissing: it is on record, and its ids are not in the store.
+        BlobMissing: it is on record, and its ids are neither in the store nor in a store remote.
         Damaged: the record or the ids cannot be read, or are those of other data.
     """
     with Catalog(repository) as catalog:
         record = catalog.split(dataset.record, ref)
-    partition = read_partition(store_of(repository), record)
+    partition = _partition(repository, record)
     if (partition.data, partition.ids) != (dataset.record.digest, dataset.record.id):
         raise Damaged(
             f"split {record.name}@{record.version} is not one of {dataset.record.ref}",
@@ -210,6 +210,15 @@ def open_split(repository: Repository, dataset: Items, ref: str) -> Split:
             do="make or import it again",
         )
     return Split(record, partition, dataset)
+
+
+def _partition(repository: Repository, record: SplitRecord) -> Partition:
+    store = store_of(repository)
+    if record.digest not in store:
+        from ..sync.get import ensure
+
+        ensure(repository, [record.digest])
+    return read_partition(store, record)
 
 
 def read_partition(store: BlobStore, record: SplitRecord) -> Partition:
@@ -235,7 +244,7 @@ def check_split(
         UsageError: the data set has no such group.
     """
     record = _nearest(repository, dataset.record, ref)
-    partition = read_partition(store_of(repository), record)
+    partition = _partition(repository, record)
     ids = ids_of(dataset)
     groups = groups_of(dataset, group_rule(dataset, group) or record.group, ids)
     labels = dataset.labels()

@@ -15,6 +15,7 @@ from ..run.tabulate import LIMIT
 from ..store import spool
 from ..store.fold import Identity
 from ..store.lease import Life, life
+from ..sync.later import push_when_over
 from .order import Order, Outcome
 from .program import Program
 from .verdict import shell_code, verdict
@@ -68,6 +69,7 @@ def _commit(recording: Recording, where: Place, identity: Identity, code: int, t
             waits = f"it waits in {where.home}; `gitrepro fold --from {where.home}` commits it"
             return Outcome(exit_code=code, run_id=recording.run_id, record=None, trouble=trouble or waits)
         record = commit.commit_run(where.repository, recording.folder, identity=identity)
+        push_when_over(where.repository)
         return Outcome(exit_code=code, run_id=recording.run_id, record=record, trouble=trouble)
     except (OSError, GitreproError) as error:
         waits = f"it is not committed: {error}; `gitrepro recover` puts it on record"

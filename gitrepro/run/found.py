@@ -137,7 +137,7 @@ class RunView:
         Raises:
             NotFound: an earlier attempt is not on record here.
             Damaged: the table is not what was recorded.
-            BlobMissing: it is too large for Git and not in the store here.
+            BlobMissing: it is too large for Git, and neither in the store here nor in a store remote.
         """
         attempts = self.attempts if whole else (self.id,)
         tables = [metric_table(self._repository, run_id, rank=rank).to_arrow() for run_id in attempts]
@@ -194,5 +194,14 @@ def metric_table(repository: Repository, run_id: str, *, rank: int = 0) -> Metri
         names = by_rank(stored or kept).get(rank, [])
         if stored:
             blobs = store_of(repository)
+            _have(repository, [stored[name] for name in names])
             return read({name: blobs.get(stored[name]) for name in names})
         return read({name: tree.objects.read(kept[name].oid, "blob") for name in names})
+
+
+def _have(repository: Repository, digests: list[str]) -> None:
+    store = store_of(repository)
+    if missing := [digest for digest in digests if digest not in store]:
+        from ..sync.get import ensure
+
+        ensure(repository, missing)

@@ -10,6 +10,7 @@ from ..errors import GitreproError
 from ..store import launches, spool
 from ..store.fold import Identity
 from ..store.lease import Life, life
+from ..sync.later import push_when_over
 from . import commit
 from .code import code_at_end
 from .launchkey import Launch
@@ -65,5 +66,6 @@ class Keeper:
                 spool.hand_over(self._where.home, recording.run_id)
                 return
             commit.commit_run(repository, recording.folder, identity=self._identity)
+            push_when_over(repository)
         except (OSError, GitreproError) as error:
             warn(f"run {name} is journalled and not committed: {error}; `gitrepro recover` commits it")

@@ -14,6 +14,7 @@ from ...run.compose import stamp
 from ...store.catalog import Catalog
 from .. import here
 from ..present import clean, emit, line, note, size
+from ..traffic import say_answers
 from .parts import SCHEMA, cleared, counted, following
 
 _NAMED_AT_MOST = 3
@@ -50,6 +51,8 @@ def get(name: str, dest: str | None, force: bool, only: tuple[str, ...], as_json
             only=only,
             force=force,
             progress=following(f"laying out {record.ref}"),
+            fetching=following(f"fetching {record.ref}"),
+            told=lambda brought: say_answers(brought.answers),
         )
     finally:
         cleared()
