@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 
@@ -20,31 +20,33 @@ from ..store.place import check_writers, is_shared, store_of
 from ..store.repository import CODE_REF, RUNS_REF, Repository
 from ..store.runs import RunTree
 from . import here
+from .finding import Finding
 from .present import clean, emit, line, mark
 
 _OLDEST_GIT = (2, 28)
 _LITTLE_SPACE_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at."""
-
-    what: str
-    verdict: str
-    detail: str
-    do: str = ""
-
-
 @click.command()
+@click.option(
+    "--remote",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="Also ask the Git remote and the store remotes what they take; by a ref that is made there and removed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> int:
+def doctor(remote: str | None, as_json: bool) -> int:
     """Check this repository, its hooks and its recording, and say how to mend what is wrong.
 
     Exits 1 when something is wrong. Proves that the hooks fire by a tag that must be refused.
     """
     found = here.repository()
     findings = [finding for look in _LOOKS for finding in _safely(look, found)]
+    if remote is not None:
+        from .farther import look_at_remotes
+
+        findings += look_at_remotes(found, remote or None)
     if as_json:
         emit([asdict(finding) for finding in findings])
     else:
