@@ -97,6 +97,7 @@ def _copied(path: Path, fd: int) -> Iterator[bytes]:
 def _get_folder(store: BlobStore, statcache: StatCache, found: Found, target: Path, *, force: bool) -> bool:
     if found.path is not None:
         raise UsageError(
-            f"it is a folder of {found.entry['files']} files", do=f"copy it from {found.path}, where it lies"
+            f"it is a folder of {found.entry.get('files', 'several')} files",
+            do=f"copy it from {found.path}, where it lies",
         )
     return bool(restore_tree(store, statcache, found.digest, target, force=force).written)

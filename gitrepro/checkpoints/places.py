@@ -112,8 +112,10 @@ def _named(name: str) -> Any:
 def _best_of(metric: str | None) -> Any:
     def look(attempts: Iterable[tuple[str, list[Any]]], text: str) -> Found | None:
         best = [Found(entry=entry, run=run) for run, entries in attempts for entry in entries if BEST in entry["roles"]]
-        if metric is not None:
-            best = [found for found in best if found.entry["metric"]["name"] == metric]
+        judged = [found for found in best if found.entry.get("metric")]
+        if metric is None and not judged:
+            return best[0] if best else None
+        best = [found for found in judged if metric in (None, found.entry["metric"]["name"])]
         names = {(found.entry["metric"]["name"], found.entry["metric"]["goal"]) for found in best}
         if len(names) > 1:
             said = ", ".join(sorted(f"best:{name}" for name, _ in names))
@@ -168,11 +170,19 @@ def entries_of(repository: Repository, run_id: str, *, tree: RunTree | None = No
     """
     with nullcontext(tree) if tree else RunTree(repository) as records:
         if records.run_tree(run_id) is not None:
-            return [dict(entry) for entry in records.run(run_id).checkpoints if entry.get("blob")]
+            return [_usable(entry) for entry in records.run(run_id).checkpoints if entry.get("blob")]
     live = _live(repository, run_id)
     if live is None:
         return []
     return list(from_events(event for journal in journal_reader.read(live.folder) for event in journal.events))
+
+
+def _usable(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a record that somebody else may have written: what is read below is there, and means something."""
+    metric = entry.get("metric")
+    told = isinstance(metric, dict) and isinstance(metric.get("name"), str) and metric.get("goal") in ("min", "max")
+    told = told and isinstance(metric.get("value"), int | float)  # type: ignore[union-attr]
+    return {"roles": [], "size_bytes": 0, **entry, "metric": metric if told else None}
 
 
 def _live(repository: Repository, run_id: str) -> Any:
