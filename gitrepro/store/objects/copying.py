@@ -22,7 +22,6 @@ _RACY_NS: Final = 2_000_000_000
 _TRIES: Final = 3
 
 _local = threading.local()
-_unclonable: set[tuple[int, int]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +74,11 @@ def hashed_copy(source: int, target: int) -> Copied:
 
 def clone(source: int, target: int) -> bool:
     """Let a file share all bytes of another, where the file system can (XFS, btrfs)."""
-    places = os.fstat(source).st_dev, os.fstat(target).st_dev
-    if places in _unclonable:
-        return False
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError as error:
         if error.errno not in _CANNOT_CLONE:
             raise
-        _unclonable.add(places)
         return False
     return True
 
