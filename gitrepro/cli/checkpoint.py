@@ -29,8 +29,8 @@ from ..store.statcache import StatCache
 from ..sync.get import Brought
 from . import here
 from .present import clean, emit, line, note, number, size, table
-from .progress import progress
-from .traffic import cleared, following, say_answers
+from .progress import cleared, following, progress
+from .traffic import say_answers
 
 SCHEMA: Final = 1
 _LIMIT: Final = 50
@@ -171,7 +171,7 @@ def get(ref: str, dest: str | None, force: bool, rank: int, as_json: bool) -> No
 
 def _brought(found: Repository, store: BlobStore, ref: str, *, rank: int) -> tuple[places.Found, Brought]:
     """The checkpoint, with its bytes here, and from where they came if they were not."""
-    tell = following(f"fetching {ref}")
+    tell = following(f"fetching {ref}", "blobs", rate=True)
     try:
         if places.is_blob(ref):
             brought = fetching.fetch(found, store, ref, progress=tell)

@@ -13,7 +13,7 @@ from ..run.folding import Taken, fold_all
 from ..store import worktree
 from ..store.pack.making import Packed, pack
 from . import here
-from .present import clean, emit, line, note
+from .present import clean, counted, emit, line, note
 
 
 @click.command()
@@ -57,18 +57,14 @@ def _show(taken: Taken, packed: Packed | None) -> None:
     if not taken.runs and not taken.others:
         note("nothing to fold")
     else:
-        parts = [_counted(len(taken.runs), "run"), *([_counted(taken.others, "other record")] if taken.others else [])]
+        parts = [counted(len(taken.runs), "run"), *([counted(taken.others, "other record")] if taken.others else [])]
         line(f"folded {' and '.join(parts)} into {(taken.commit or '')[:8]}")
     for run_id in taken.runs:
         line(f"  run {run_id[-8:]}")
     for run_id, why in taken.left:
         note(f"run {run_id[-8:]} is left alone: {clean(why)}")
     if packed:
-        note(f"nothing packed: {packed.why}" if packed.why else f"packed {_counted(packed.objects, 'object')}")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+        note(f"nothing packed: {packed.why}" if packed.why else f"packed {counted(packed.objects, 'object')}")
 
 
 def _document(taken: Taken, packed: Packed | None) -> dict[str, object]:

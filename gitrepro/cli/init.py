@@ -18,7 +18,7 @@ from ..store.gitrefs import read_ref
 from ..store.repository import RUNS_REF, Repository
 from . import here
 from .hooks import say_what_is_left
-from .present import clean, emit, line, note, size
+from .present import clean, counted, emit, line, note, size
 from .progress import progress
 from .remote import follow_offered
 
@@ -98,14 +98,10 @@ def _bring_runs(found: Repository) -> Pulled | None:
                 note(f"  {clean(word.splitlines()[-1])}")
         return None
     remember_came(found, pulled.runs)
-    note(f"fetched {_counted(len(pulled.runs), 'run')} from {clean(pulled.remote)}")
+    note(f"fetched {counted(len(pulled.runs), 'run')} from {clean(pulled.remote)}")
     for bad in pulled.rejected:
         note(f"not taken: {clean(bad.path)}: {clean(bad.why)}")
     return pulled
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _runs_document(pulled: Pulled | None) -> dict[str, object] | None:

@@ -9,8 +9,9 @@ from ..errors import NotFound, RemoteError
 from ..store.repository import Repository
 from ..sync.kept import Kept, kept_there
 from ..sync.remotes import remotes
-from .present import clean, coloured, emit, note, table
-from .traffic import SCHEMA, chosen, cleared, counted, following, shown
+from .present import clean, coloured, counted, emit, note, table
+from .progress import cleared, following
+from .traffic import SCHEMA, chosen, shown
 
 _OK: Final = "ok"
 _MISSING: Final = "NOT THERE"
@@ -34,7 +35,13 @@ def verify_remotes(found: Repository, targets: Sequence[str], *, full: bool, as_
     for place in places:
         try:
             for run_id in run_ids:
-                kept += kept_there(found, run_id, place, full=full, progress=following(f"reading from {place.name}"))
+                kept += kept_there(
+                    found,
+                    run_id,
+                    place,
+                    full=full,
+                    progress=following(f"reading from {place.name}", "blobs", rate=True),
+                )
         except RemoteError as error:
             note(f"{shown(place)}: {clean(error)}")
             failed = failed or error

@@ -220,6 +220,11 @@ def _cut(text: str, width: int) -> str:
     return f"{text}…"
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 run`, `2,000 runs`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def fitted(text: str, *, spare: int = 0) -> str:
     """`text`, made harmless and cut to one line of the terminal, `spare` columns less."""
     return _cut(clean(text), max(terminal_width() - 1 - spare, 1))

@@ -16,19 +16,9 @@ from ..sync.needs import BEST, CHECKPOINTS, Need, needs
 from ..sync.runs import Pulled
 from ..sync.travel import remember_came
 from . import here
-from .present import clean, emit, line, note, size
-from .progress import progress
-from .traffic import (
-    SCHEMA,
-    answer_document,
-    chosen,
-    cleared,
-    contents,
-    counted,
-    following,
-    say_answers,
-    say_rejected,
-)
+from .present import clean, counted, emit, line, note, size
+from .progress import cleared, following, progress
+from .traffic import SCHEMA, answer_document, chosen, contents, say_answers, say_rejected
 
 _EPILOG: Final = """\b
   gitrepro pull                          the runs of the team
@@ -92,7 +82,7 @@ def _blobs(found: Repository, texts: Sequence[str], checkpoints: str, *, data: b
     tell = (lambda _: None) if quiet else note
     tell(_to_come(wanted.absent) if wanted.absent else "all that these runs need is here")
     try:
-        brought = bring_needs(found, wanted.absent, progress=following("fetching"))
+        brought = bring_needs(found, wanted.absent, progress=following("fetching", "blobs", rate=True))
     finally:
         cleared()
     say_answers(brought.answers, tell)

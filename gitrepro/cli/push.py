@@ -21,9 +21,9 @@ from ..sync.remotes import StoreRemote, find, remotes
 from ..sync.travel import deliver, due, forget_if_empty, gathered, loads, remember_came
 from . import here
 from .present import note
-from .progress import progress
+from .progress import cleared, following, progress
 from .sent import Said
-from .traffic import chosen, cleared, commit_dead_runs, following, shown
+from .traffic import chosen, commit_dead_runs, shown
 
 _EPILOG: Final = """\b
   gitrepro push                          all that the team has not
@@ -151,7 +151,7 @@ def _send(
         if dry_run:
             continue
         try:
-            said.sent(load, deliver(found, load, progress=following(f"sending to {place.name}")))
+            said.sent(load, deliver(found, load, progress=following(f"sending to {place.name}", "blobs", rate=True)))
         finally:
             cleared()
 

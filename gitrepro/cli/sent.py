@@ -10,8 +10,8 @@ from ..errors import GitreproError
 from ..sync.remotes import StoreRemote
 from ..sync.runs import Pushed
 from ..sync.travel import Load
-from .present import clean, emit, line, note, size
-from .traffic import SCHEMA, blobs, contents, counted, say_rejected, shown
+from .present import clean, counted, emit, line, note, size
+from .traffic import SCHEMA, blobs, contents, say_rejected, shown
 
 if TYPE_CHECKING:
     from ..sync.blobs import Sent

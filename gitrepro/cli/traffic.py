@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,17 +14,14 @@ from ..store.index import Index
 from ..store.repository import Repository
 from ..store.resolve import resolve_each
 from . import here
-from .present import clean, fitted, note, size
+from .present import clean, counted, note, size
 
 if TYPE_CHECKING:
-    from ..store.progress import Progress
     from ..sync.get import Answer
     from ..sync.remotes import StoreRemote
     from ..sync.validate import Rejected
 
 SCHEMA: Final = 1
-_PATIENCE_SECONDS: Final = 1.0
-_PAUSE_SECONDS: Final = 0.1
 _SHOWN_AT_MOST: Final = 20
 
 
@@ -70,42 +65,7 @@ def commit_dead_runs(found: Repository) -> None:
             note(f"put {counted(len(done.committed), 'run')} on record that died")
 
 
-# -- how far it has come
-
-
-def following(what: str) -> Callable[[Progress], None]:
-    """A line on a terminal that says how many blobs and bytes are done; nothing in the first second."""
-    begun = shown = time.monotonic()
-
-    def tell(progress: Progress) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if not sys.stderr.isatty() or now - begun < _PATIENCE_SECONDS or now - shown < _PAUSE_SECONDS:
-            return
-        shown = now
-        of = f" of {progress.files:,}" if progress.files is not None else ""
-        of_bytes = f" of {size(progress.bytes)}" if progress.bytes is not None else ""
-        done_bytes = size(progress.done_bytes)
-        rate = size(progress.done_bytes / max(now - begun, 0.001))
-        text = f"{what}: {progress.done_files:,}{of} blobs, {done_bytes}{of_bytes}, {rate}/s"
-        sys.stderr.write(f"\r\x1b[K{fitted(text)}")
-        sys.stderr.flush()
-
-    return tell
-
-
-def cleared() -> None:
-    """Take the line of `following` off the terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
-
-
 # -- how it is told
-
-
-def counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def blobs(count: int, size_bytes: int) -> str:

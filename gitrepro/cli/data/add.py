@@ -13,9 +13,9 @@ from ...run import place
 from ...run.compose import stamp
 from ...store import worktree
 from .. import here
-from ..present import clean, emit, line, note, size
-from ..progress import progress
-from .parts import SCHEMA, cleared, counted, document, following, named, short
+from ..present import clean, counted, emit, line, note, size
+from ..progress import cleared, following, progress
+from .parts import SCHEMA, document, named, short
 
 _EPILOG = """\b
   gitrepro data add data/digits digits --label folder

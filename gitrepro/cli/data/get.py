@@ -13,9 +13,10 @@ from ...records.filename import escape
 from ...run.compose import stamp
 from ...store.catalog import Catalog
 from .. import here
-from ..present import clean, emit, line, note, size
+from ..present import clean, counted, emit, line, note, size
+from ..progress import cleared, following
 from ..traffic import say_answers
-from .parts import SCHEMA, cleared, counted, following
+from .parts import SCHEMA
 
 _NAMED_AT_MOST = 3
 _EPILOG = """\b

@@ -15,9 +15,9 @@ from ...records.split import SplitRecord
 from ...store.catalog import Catalog
 from ...store.repository import Repository
 from .. import here
-from ..present import clean, coloured, emit, line, note, pairs, size
+from ..present import clean, coloured, counted, emit, line, note, pairs, size
 from .numbers import print_statistics
-from .parts import SCHEMA, counted, document, short
+from .parts import SCHEMA, document, short
 
 _SPLITS_AT_MOST = 20
 _PARTS_AT_MOST = 12

@@ -11,7 +11,8 @@ import click
 from ...records.result import Verdict
 from .. import here
 from ..present import clean, emit, line, mark, note, table
-from .parts import SCHEMA, as_json_option, cleared, group_option, opened
+from ..progress import cleared
+from .parts import SCHEMA, as_json_option, group_option, opened
 
 if TYPE_CHECKING:
     from ...data.splits import Finding

@@ -16,7 +16,8 @@ from ...store import worktree
 from ...store.repository import Repository
 from .. import here
 from ..present import emit, note
-from .parts import SCHEMA, USUAL_PARTS, as_json_option, cleared, document, group_option, opened, table_of_parts
+from ..progress import cleared
+from .parts import SCHEMA, USUAL_PARTS, as_json_option, document, group_option, opened, table_of_parts
 
 if TYPE_CHECKING:
     from ...data.splits import Made

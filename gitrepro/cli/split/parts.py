@@ -34,16 +34,9 @@ def opened(found: Repository, dataset: str) -> Dataset:
 def _following(what: str) -> Tell | None:
     if not sys.stderr.isatty():
         return None
-    from ..data.parts import following  # all commands on data sets come with it
+    from ..progress import following
 
     return following(what)
-
-
-def cleared() -> None:
-    """Take the line that told of progress off the terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
 
 
 def document(record: SplitRecord) -> dict[str, Any]:
