@@ -7,6 +7,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -286,6 +287,9 @@ class GitObjects:
                     folders.add(self._write_loose(oid, _header(kind, data) + data))
             for folder in sorted(folders):
                 _sync_if_there(folder)
+            if folders:
+                # Folders that we made, and those that a writer beside us made and has not synced yet.
+                fs.sync_directory(os.path.join(self._common_dir, "objects"))
         return names
 
     def _remember(self, oid: str, kind: str, data: bytes) -> None:
@@ -380,7 +384,8 @@ def _written(path: str, content: bytes) -> str:
 
 def _create(path: str, folder: str) -> int:
     for _ in range(_TRIES):
-        fs.make_directories(folder)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
         try:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         except FileNotFoundError:
