@@ -52,9 +52,8 @@ def _damaged(world: World, chosen: list[Damage], rng: random.Random, *, mutant: 
     with scene(world, "killed") as place:
         source = _live_folder(place)
         acks = oracle.acknowledged(place.acks)
-        planted = {f"{source.name[:-4]}{count:04d}": what for count, what in enumerate(chosen)}
-        for run_id, what in planted.items():
-            _copy_damaged(source, run_id, what, rng)
+        copies = {f"{source.name[:-4]}{count:04d}": what for count, what in enumerate(chosen)}
+        planted = {run_id: what for run_id, what in copies.items() if _copy_damaged(source, run_id, what, rng)}
         result = place.root / "result"
         code = world.run(place, "recover", str(result), mutant=mutant, seconds=120)
         if code != 0:
@@ -70,11 +69,17 @@ def _damaged(world: World, chosen: list[Damage], rng: random.Random, *, mutant: 
         return Trial(problems=problems, facts=facts)
 
 
-def _copy_damaged(source: Path, run_id: str, what: Damage, rng: random.Random) -> None:
+def _copy_damaged(source: Path, run_id: str, what: Damage, rng: random.Random) -> bool:
+    """Whether the copy was made: a hole where zeros were before is no damage."""
+    files = _under(source, run_id)
+    harmed = files | {what[0]: _harmed(files[what[0]], what, rng)}
+    if harmed == files:
+        return False
     target = source.parent / run_id
     target.mkdir()
-    for name, data in _under(source, run_id).items():
-        (target / name).write_bytes(_harmed(data, what, rng) if name == what[0] else data)
+    for name, data in harmed.items():
+        (target / name).write_bytes(data)
+    return True
 
 
 def _under(source: Path, run_id: str) -> dict[str, bytes]:
