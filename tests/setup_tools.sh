@@ -1,8 +1,8 @@
 #!/bin/sh
 # The system tools that set-up and tests like to have.
 #
-#   setup_tools.sh               strace, for the tests that watch system calls, and sshd, for those that speak with one;
-#                                without them they are skipped
+#   setup_tools.sh               strace, for the tests that watch system calls, sshd, for those that speak with one, and
+#                                gpg and ssh-keygen, for those that sign; without them they are skipped
 #   setup_tools.sh venv PYTHON   what `PYTHON -m venv` needs; Debian packs it apart
 #   setup_tools.sh torture PYTHON  what the full torture likes besides: FUSE for power cuts, XFS, a clock that jumps
 #
@@ -48,6 +48,11 @@ have_sshd() {
 
 command -v strace >/dev/null 2>&1 || { can_install && install strace; }
 have_sshd || { can_install && install openssh-server; }
+command -v gpg >/dev/null 2>&1 || { can_install && install gnupg; }
+command -v ssh-keygen >/dev/null 2>&1 || { can_install && install openssh-client; }
 command -v strace >/dev/null 2>&1 || echo "note: strace is not here; the tests that watch system calls will be skipped" >&2
+for name in gpg ssh-keygen; do
+    command -v $name >/dev/null 2>&1 || echo "note: $name is not here; tests of signatures will be skipped" >&2
+done
 have_sshd || echo "note: sshd is not here; the tests that speak with one will be skipped" >&2
 exit 0

@@ -202,6 +202,7 @@ def declare(
     identity: Identity,
     note: str | None = None,
     now: float,
+    prompts: bool = False,
 ) -> Result:
     """Audit runs and declare them a result, under a tag at their commit.
 
@@ -213,9 +214,11 @@ def declare(
         identity: who declares it.
         note: a few words for people.
         now: seconds since 1970.
+        prompts: somebody is there to be asked for the passphrase of a key.
 
     Raises:
-        UsageError: the name is none for a result, or is taken.
+        UsageError: the name is none for a result, or is taken; there is no key to sign with.
+        ChildFailed: the tag is to be signed and cannot be.
         NotFound: there is no such run.
         Refused: the audit blocks; nothing was written.
         StorageError: the disk refuses.
@@ -232,7 +235,7 @@ def declare(
     result = put_on_record(repository, audit, identity=identity, note=note, now=now)
     with RunTree(repository) as tree:
         digest = audit_digest(tree, result.id)
-    tags.create(repository, result, digest, remarks=remarks(audit), identity=identity, now=now)
+    tags.create(repository, result, digest, remarks=remarks(audit), identity=identity, now=now, prompts=prompts)
     return result
 
 

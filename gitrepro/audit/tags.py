@@ -13,6 +13,7 @@ from ..store.fold import Identity
 from ..store.gitobjects import GitObjects
 from ..store.gitrefs import list_refs, move_ref
 from ..store.repository import Repository
+from ..store.signing.text import harmless, part_tag, sign_tag
 
 PREFIX = "refs/tags/"
 _NESTED_AT_MOST = 8
@@ -55,8 +56,9 @@ def follow(objects: GitObjects, oid: str) -> Target:
     kind, data = objects.read_any(oid)
     if kind != "tag":
         return Target(kind=kind, commit=oid if kind == "commit" else None)
-    head, _, message = data.decode("utf-8", "replace").partition("\n\n")
-    fields = dict(line.split(" ", 1) for line in head.splitlines() if " " in line)
+    # Only what a signature would speak for: behind it nobody has signed anything.
+    head, _, message = part_tag(data).payload.decode("utf-8", "replace").partition("\n\n")
+    fields = dict(line.split(" ", 1) for line in head.split("\n") if " " in line)
     kind, commit = _peel(objects, fields.get("object", ""))
     return Target(kind=kind, commit=commit, name=fields.get("tag"), trailers=_trailers(message))
 
@@ -71,12 +73,9 @@ def _peel(objects: GitObjects, oid: str) -> tuple[str, str | None]:
 
 
 def _trailers(message: str) -> dict[str, tuple[str, ...]]:
-    """The last paragraph before a signature, when all of it is trailers: text above may quote them freely."""
-    body = message.strip()
-    if body.endswith("-----"):
-        body = body.rpartition("\n-----BEGIN ")[0].strip()
+    """The last paragraph, when all of it is trailers: text above may quote them freely."""
     found: dict[str, tuple[str, ...]] = {}
-    for line in body.rpartition("\n\n")[2].splitlines():
+    for line in message.strip().rpartition("\n\n")[2].splitlines():
         match = _TRAILER.fullmatch(line)
         if match is None:
             return {}
@@ -110,19 +109,34 @@ def check_name(repository: Repository, name: str) -> None:
 
 
 def create(
-    repository: Repository, result: Result, audit: str, *, remarks: Sequence[str] = (), identity: Identity, now: float
+    repository: Repository,
+    result: Result,
+    audit: str,
+    *,
+    remarks: Sequence[str] = (),
+    identity: Identity,
+    now: float,
+    prompts: bool = False,
 ) -> None:
-    """Make the annotated tag of a result, which must not exist.
+    """Make the annotated tag of a result, which must not exist; signed, where `gitrepro.sign` says so.
 
     Args:
         audit: the digest of the audit it passed.
         remarks: lines for whoever reads the tag: what was waived, what passed with a warning that matters.
+        prompts: somebody is there to be asked for a passphrase.
 
     Raises:
-        UsageError: it exists.
+        UsageError: it exists, or there is no key to sign with.
+        ChildFailed: it cannot be signed.
         StorageError: the disk refuses.
     """
+    # Here, because hooks that only read tags should not pay for the means to sign one.
+    from ..store.signing import programs
+    from ..store.signing.making import sign
+
     data = _text(result, audit, remarks, signature=identity.line(now))
+    if programs.is_on(repository):
+        data = sign_tag(data, sign(repository, data, identity=identity, prompts=prompts))
     # Our own lock: a ref lock that is met while holding it belongs to a dead process or to Git.
     with fs.locked(repository.home / "lock"), GitObjects(repository.common_dir) as objects:
         oid = objects.write([("tag", data)])[0]
@@ -154,4 +168,4 @@ def _text(result: Result, audit: str, remarks: Sequence[str], *, signature: str)
 
 def _printable(text: str) -> str:
     lines = ("".join(char if char.isprintable() else " " for char in line).rstrip() for line in text.splitlines())
-    return "\n".join(lines).strip()
+    return harmless("\n".join(lines).strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
@@ -25,11 +26,12 @@ def tag(name: str, runs: tuple[str, ...], words: str | None, as_json: bool) -> N
     """Audit runs and declare them a result: an annotated Git tag NAME at the commit they ran at.
 
     The name decides what is asked of them (see .gitrepro.yaml; without it, of `result/...` a registered run with
-    seeds and committed code). A GROUP stands for its finished runs. Refused, it exits 1 and writes nothing.
+    seeds and committed code). A GROUP stands for its finished runs. Refused, it exits 1 and writes nothing. With
+    `git config gitrepro.sign true` the tag is signed, with the key that `git tag -s` would take, or not made.
     """
     found = here.repository()
     identity = worktree.identity(found, fallback=place.nobody())
-    result = gate.declare(found, name, runs, identity=identity, note=words, now=time.time())
+    result = gate.declare(found, name, runs, identity=identity, note=words, now=time.time(), prompts=sys.stdin.isatty())
     if as_json:
         emit(_document(result))
         return

@@ -54,6 +54,10 @@ Named = tuple[str, Callable[[], list[Proof]]]
     "--limit", "limit_seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="With --full: stop then."
 )
 @click.option("--remote", "remote", is_flag=True, help="Of RUNs: has each store remote all of it? With --full, right?")
+@click.option("--signed", is_flag=True, help="Of RUNs and result tags: who signed them? With --all, of all.")
+@click.option(
+    "--signers", metavar="FILE", help="Who may sign, as ssh-keygen lists them; with it --signed goes without saying."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def verify(
     targets: tuple[str, ...],
@@ -62,6 +66,8 @@ def verify(
     full: bool,
     limit_seconds: float | None,
     remote: bool,
+    signed: bool,
+    signers: str | None,
     as_json: bool,
 ) -> int:
     """Hash all that a RUN, by default the last one, or a data set names: data, splits, checkpoints, artifacts, code.
@@ -75,7 +81,16 @@ def verify(
         gitrepro verify --all --fast           # is all there that the records name?
         gitrepro verify --full --limit 7200    # the whole store, two hours of it today
         gitrepro verify @last --remote         # has each store remote what the run names?
+        gitrepro verify result/vit --signed    # who says so? 1: nobody who may, 4: a signature is wrong
     """
+    if signed or signers:
+        from .signed import verify_signed
+
+        if remote or level or full or limit_seconds is not None:
+            raise UsageError("--signed asks who signed", do="`gitrepro verify RUN... --signed [--signers FILE]`")
+        _check(targets, everything=everything, level=None, full=False, limit_seconds=None)
+        found = here.repository()
+        return verify_signed(found, targets or ("@last",), signers=signers, everything=everything, as_json=as_json)
     if remote:
         from .kept import verify_remotes
 

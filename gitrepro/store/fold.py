@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import Damaged, GitreproError, NotFound, StorageError
+from ..errors import Damaged, GitreproError, GitreproWarning, NotFound, StorageError
 from ..records import ids, yaml
 from . import fs, rescue
 from .gitobjects import FILE_MODE, TREE_MODE, Entry, GitObjects, name_of
@@ -76,6 +78,8 @@ class Folded:
     entries: tuple[Pending, ...] = ()
     conflicts: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
+    unsigned: str = ""
+    """Why the commit carries no signature although `gitrepro.sign` asks for one."""
 
 
 def enqueue(repository: Repository, pending: Pending) -> None:
@@ -127,7 +131,16 @@ def fold(
             rescue.let_go(repository)
             folded = _fold(repository, objects, identity, clock())
     start_if_due(repository)
+    if folded.unsigned:
+        _say_unsigned(folded.unsigned)
     return folded
+
+
+def _say_unsigned(why: str) -> None:
+    told = f"what was recorded is committed without a signature ({why}); `gitrepro sign` or the next push signs it"
+    # Where warnings are made errors, this one is none all the same: it is committed.
+    with suppress(GitreproWarning):
+        warnings.warn(told, GitreproWarning, stacklevel=3)
 
 
 def keep_code(
@@ -195,12 +208,33 @@ def _commit(
             changes["format.yaml"] = _blob(objects, yaml.dump({"epoch": 1, "format": 1}))
         top, trees = objects.graft(root, changes)
         text = commit_text(top, [tip] if tip else [], identity.line(now), _message(entries))
+        text, unsigned = _signed(repository, text, identity)
         commit = objects.write([*trees, ("commit", text)])[-1]
+        if unsigned:
+            _note_unsigned(repository, objects, top, changes, unsigned)
         with rescue.guarded(repository, objects, objects.written):
             moved = move_ref(repository.common_dir, RUNS_REF, old=tip, new=commit)
         if moved:
-            return Folded(commit=commit, conflicts=conflicts)
+            return Folded(commit=commit, conflicts=conflicts, unsigned=unsigned)
     raise StorageError(f"{RUNS_REF} keeps moving", why="another program writes it", do="run the command again")
+
+
+def _signed(repository: Repository, text: bytes, identity: Identity) -> tuple[bytes, str]:
+    """The commit with a signature, if one is wished for and to be had; else why not."""
+    if not repository.setting("gitrepro.sign"):
+        return text, ""
+    from .signing import programs, vouching
+
+    attempt = vouching.try_to_sign(repository, text, identity=identity) if programs.is_on(repository) else None
+    return (attempt.data, attempt.why) if attempt else (text, "")
+
+
+def _note_unsigned(
+    repository: Repository, objects: GitObjects, top: str, changes: Mapping[str, Entry], why: str
+) -> None:
+    from .signing.vouching import keep_note
+
+    keep_note(repository, objects, top, changes, why)
 
 
 def _changes(objects: GitObjects, root: str | None, entries: list[Pending]) -> tuple[dict[str, Entry], tuple[str, ...]]:
@@ -297,8 +331,9 @@ def commit_text(tree: str, parents: list[str], signature: str, message: str) -> 
 
 
 def commit_parents(data: bytes) -> list[str]:
+    # By newlines alone: a name may hold other characters that some take for the end of a line.
     head = data.partition(b"\n\n")[0].decode(errors="replace")
-    return [line[7:] for line in head.splitlines() if line.startswith("parent ")]
+    return [line[7:] for line in head.split("\n") if line.startswith("parent ")]
 
 
 def commit_tree(data: bytes) -> str:

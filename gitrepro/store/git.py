@@ -32,9 +32,10 @@ _FOREIGN = (
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for one `git` call: no prompts, no replaced objects, no writes to the user's index."""
+    """The environment for one `git` call: no prompts, no replaced objects or grafts, no writes to the user's index."""
     env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    env.update(GIT_NO_REPLACE_OBJECTS="1", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+    env.update(GIT_NO_REPLACE_OBJECTS="1", GIT_GRAFT_FILE=os.devnull)
+    env.update(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
     return {**env, **(extra or {})}
 
 
@@ -126,7 +127,7 @@ def answering(args: Sequence[str], *, cwd: Path, stdin: IO[bytes]) -> Iterator[I
 
 
 def _no_git() -> UsageError:
-    return UsageError("there is no `git` program on PATH", do="install Git 2.28 or newer")
+    return UsageError("there is no `git` program on PATH", do="install Git 2.30 or newer")
 
 
 def run(

@@ -56,7 +56,7 @@ class Repository:
         return git.attempt(asked, cwd=self.git_dir).returncode == 0
 
 
-SETTINGS = ("user.name", "user.email", "core.autocrlf", "core.eol", "core.attributesfile")
+SETTINGS = ("user.name", "user.email", "core.autocrlf", "core.eol", "core.attributesfile", "gitrepro.sign")
 
 
 def settings_at(place: Path) -> dict[str, str]:

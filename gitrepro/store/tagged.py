@@ -10,6 +10,7 @@ from ..records import ids
 from .gitobjects import GitObjects
 from .gitrefs import read_ref
 from .repository import Repository
+from .signing.text import part_tag
 
 # What Git takes for a tag, and what stays below `refs/tags/`.
 _NAME = re.compile(r"(?!-)(?!.*(\.\.|//|/\.|\.lock(/|$)))[^\x00-\x20\x7f~^:?*\[\\/.][^\x00-\x20\x7f~^:?*\[\\]*(?<!/)")
@@ -30,7 +31,5 @@ def runs_of_tag(repository: Repository, name: str) -> tuple[str, ...]:
         return ()
     if kind != "tag":
         return ()
-    body = data.decode("utf-8", "replace").partition("\n\n")[2].strip()
-    if body.endswith("-----"):
-        body = body.rpartition("\n-----BEGIN ")[0].strip()
+    body = part_tag(data).payload.decode("utf-8", "replace").partition("\n\n")[2].strip()
     return tuple(dict.fromkeys(run for run in _RUN.findall(body.rpartition("\n\n")[2]) if ids.is_id(run)))

@@ -17,6 +17,7 @@ from ...store.lead import Moved, lead
 from ...store.place import is_shared
 from ...store.repository import CODE_REF, RUNS_REF, Repository
 from ...store.roots import pin_text
+from ...store.signing import programs, vouching
 from ..coderef import kept_by
 from ..union import carried, epoch, union
 from ..validate import Rejected, validate
@@ -178,8 +179,10 @@ def _united(
     mine = _tree(objects, tip)
     tree = mine
     parents = [tip] if tip else []
+    anew = False
     for each in tips:
         begun = epoch(objects, tree) if tree else each.epoch
+        anew = anew or each.epoch != begun
         if each.epoch > begun:
             joined = carried(objects, each.good, tree, known)
             parents = [each.commit]  # what was purged hangs on the old history
@@ -195,15 +198,18 @@ def _united(
         tree = joined.tree
     if tree is None:
         return None
+    if tree == mine:
+        parents = _heads(repository, parents)
+        if parents == [tip]:
+            return tip  # it may say more than theirs about the same tree: who vouches for it
     for each in tips:
         if each.ref == remote.runs and tree == each.tree:
             return each.commit
     parents = _heads(repository, parents)
-    if tree == mine and parents == [tip]:
-        return tip
     if len(parents) == 1 and _tree(objects, parents[0]) == tree:
         return parents[0]
-    return _commit(repository, objects, remote, tree, parents)
+    # Where a history was begun anew, a commit brings in what others recorded: that is not for us to sign.
+    return _commit(repository, objects, remote, tree, parents, signed=not anew)
 
 
 def _heads(repository: Repository, commits: list[str]) -> list[str]:
@@ -214,15 +220,24 @@ def _heads(repository: Repository, commits: list[str]) -> list[str]:
     return [commit for commit in commits if commit in found]
 
 
-def _commit(repository: Repository, objects: GitObjects, remote: Remote, tree: str, parents: list[str]) -> str:
+def _commit(
+    repository: Repository, objects: GitObjects, remote: Remote, tree: str, parents: list[str], *, signed: bool = True
+) -> str:
     message = f"gitrepro: merge\n\nGitrepro-Format: 1\nGitrepro-Clone: {remote.clone}\n"
-    text = commit_text(tree, parents, identity(repository).line(time.time()), message)
+    who = identity(repository)
+    text = commit_text(tree, parents, who.line(time.time()), message)
+    if signed and programs.is_on(repository):
+        # Without one it says nothing less of the runs: those were brought by the commits that it joins.
+        text = vouching.try_to_sign(repository, text, identity=who).data
     return objects.write([("commit", text)])[-1]
 
 
 def commit_onto(repository: Repository, objects: GitObjects, remote: Remote, tree: str, parent: str | None) -> str:
-    """A commit of some runs on top of what a remote has. No ref names it yet."""
-    return _commit(repository, objects, remote, tree, [parent] if parent else [])
+    """A commit of some runs on top of what a remote has. No ref names it yet.
+
+    It is not signed: some of the runs may be those of others, and who signed them is in the history that stays here.
+    """
+    return _commit(repository, objects, remote, tree, [parent] if parent else [], signed=False)
 
 
 # -- code
