@@ -21,6 +21,7 @@ def fetch(
     *,
     named: str | None = None,
     tree: bool = False,
+    run: str | None = None,
     progress: Tell | None = None,
 ) -> Brought:
     """See that a checkpoint is in the store; what is not here of it comes from a store remote, verified.
@@ -28,16 +29,18 @@ def fetch(
     Args:
         named: how people call it, for the error.
         tree: it is a folder of files.
+        run: the id of the run it is of, where that is known.
 
     Raises:
         BlobMissing: it is neither here nor there; or somebody let go of it, and no remote has kept it.
     """
     if not tree and is_here(store, digest):
         return Brought()
+    runs = [run] if run else []
     try:
         if tree:
-            return ensure_tree(repository, digest, progress=progress)
-        return ensure(repository, [digest], progress=progress)
+            return ensure_tree(repository, digest, runs=runs, progress=progress)
+        return ensure(repository, [digest], runs=runs, progress=progress)
     except BlobMissing as error:
         if note := pruned.told(store, digest):
             raise pruning.was_pruned(named or digest[:15], note) from error
@@ -54,11 +57,11 @@ def fetch_found(
     """
     tree = found.entry.get("files") is not None
     if found.path is None:
-        return found, fetch(repository, store, found.digest, named=named, tree=tree, progress=progress)
+        return found, fetch(repository, store, found.digest, named=named, tree=tree, run=found.run, progress=progress)
     if found.path.exists():
         return found, Brought()
     try:
-        brought = fetch(repository, store, found.digest, named=named, tree=tree, progress=progress)
+        brought = fetch(repository, store, found.digest, named=named, tree=tree, run=found.run, progress=progress)
     except (BlobMissing, NotAvailable):
         return found, Brought()  # whoever reads it says that it is gone
     entry = {name: value for name, value in found.entry.items() if name != "path"}

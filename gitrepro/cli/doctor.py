@@ -21,9 +21,10 @@ from ..store.repository import CODE_REF, RUNS_REF, Repository
 from ..store.runs import RunTree
 from . import here
 from .finding import Finding
-from .present import clean, emit, line, mark
+from .present import clean, counted, emit, line, mark
 
-_OLDEST_GIT = (2, 28)
+# 2.28 brought the hook that refuses tags, 2.29 a fetch that leaves FETCH_HEAD alone, 2.30 names that are no options.
+_OLDEST_GIT = (2, 30)
 _LITTLE_SPACE_BYTES = 1 << 30
 
 
@@ -73,7 +74,7 @@ def _git(_found: Repository) -> Iterator[Finding]:
         what="git",
         verdict="PASS" if new_enough else "FAIL",
         detail=f"version {text}",
-        do="" if new_enough else "install Git 2.28 or newer: older ones have no hook that can refuse a tag",
+        do="" if new_enough else "install Git 2.30 or newer: runs cannot be pushed and pulled with older ones",
     )
 
 
@@ -187,10 +188,39 @@ def _server_hook(found: Repository, report: hook_files.Report) -> Iterator[Findi
     )
 
 
+def _travel(found: Repository) -> Iterator[Finding]:
+    """What pushes and pulls have left behind."""
+    from ..sync.leftovers import inboxes, kept_twice, not_taken_in
+
+    if twice := kept_twice(found):
+        yield Finding(
+            what="runs",
+            verdict="WARN",
+            detail=f"{counted(len(twice), 'record')} stood aside for another of the same name; first {twice[0]}",
+            do=f"`git show {RUNS_REF}:{twice[0]}` shows it; both are kept, and `gitrepro note` says which one holds",
+        )
+    for name, count in inboxes(found).items():
+        yield Finding(
+            what=f"remote {name}" if name else "inboxes",
+            verdict="WARN",
+            detail=f"{count:,} {'inbox waits' if count == 1 else 'inboxes wait'} there, by what was last seen",
+            do=f"`gitrepro push {name}` takes them in"
+            if name
+            else "the next `gitrepro push` of any clone takes them in",
+        )
+    for name in not_taken_in(found):
+        yield Finding(
+            what=f"remote {name}",
+            verdict="WARN",
+            detail="its runs were fetched, and never taken in: a pull was cut, or they cannot be read",
+            do=f"`gitrepro pull {name}` goes on, or says why not",
+        )
+
+
 def _hook(what: str, fine: bool, detail: str, report: hook_files.Report) -> Finding:
     by_hand = [f"put into {path}: {text}" for path, text in report.by_hand]
     do = "" if fine else "\n".join(by_hand) or "`gitrepro hooks install`"
     return Finding(what=what, verdict="PASS" if fine else "WARN", detail=detail, do=do)
 
 
-_LOOKS = (_git, _repository, _space, _store, _runs, _code, _waiting, _hooks)
+_LOOKS = (_git, _repository, _space, _store, _runs, _code, _waiting, _travel, _hooks)

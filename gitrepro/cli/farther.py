@@ -10,6 +10,7 @@ from ..store.repository import Repository
 from ..sync.blobs import open_driver
 from ..sync.blobs.driver import Driver, KeyMissing
 from ..sync.blobs.layout import FORMAT_KEY, check_format
+from ..sync.offline import do_on, switched_off
 from ..sync.remotes import StoreRemote, remotes
 from ..sync.runs.probing import Probed, probe
 from .finding import Finding
@@ -19,6 +20,8 @@ _BRANCHES = "refs/heads/gitrepro/runs"
 
 def look_at_remotes(found: Repository, name: str | None) -> list[Finding]:
     """Ask the Git remote `name`, or the usual one, and every store remote of this clone."""
+    if why := switched_off(found):
+        return [Finding(what="remotes", verdict="WARN", detail=f"not asked: {why}", do=do_on(why))]
     return [*_git_remote(found, name), *(finding for remote in remotes(found) for finding in _store_remote(remote))]
 
 

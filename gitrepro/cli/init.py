@@ -81,10 +81,14 @@ def _leave_out_of_log(found: Repository) -> None:
 
 def _bring_runs(found: Repository) -> Pulled | None:
     """The runs that the remote of a fresh clone has. Setting up goes on without them."""
+    from ..sync.offline import switched_off
     from ..sync.runs import clone_state, pull, remote_names
     from ..sync.travel import remember_came
 
     if read_ref(found.common_dir, RUNS_REF) or not remote_names(found):
+        return None
+    if why := switched_off(found):
+        note(f"runs of others were not looked for: the network is switched off ({why})")
         return None
     try:
         state = clone_state(found)

@@ -80,6 +80,8 @@ def _show(kept: Sequence[Kept], *, as_json: bool) -> None:
     note(f"{counted(len(kept) - gone, 'thing')} there" + (f", {gone:,} not" if gone else ""))
     if any(each.missing for each in kept):
         note("`gitrepro push --runs RUN --checkpoints all` sends what is here")
+    for name in dict.fromkeys(each.remote.name for each in kept if each.wrong):
+        note(f"`gitrepro remote repair {name} RUN` writes right bytes over the wrong ones")
 
 
 def _document(each: Kept) -> dict[str, Any]:

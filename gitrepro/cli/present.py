@@ -18,6 +18,7 @@ _STATUS: Final = {
     "failed": "red",
     "crashed": "red",
     "out_of_memory": "red",
+    "aborted": "red",
     "interrupted": "yellow",
     "preempted": "yellow",
     "incomplete": "yellow",

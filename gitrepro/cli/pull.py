@@ -13,12 +13,13 @@ from ..store.repository import Repository
 from ..sync import runs as git_side
 from ..sync.get import Brought, bring_needs, not_to_be_had
 from ..sync.needs import BEST, CHECKPOINTS, Need, needs
+from ..sync.offline import check_on
 from ..sync.runs import Pulled
 from ..sync.travel import remember_came
 from . import here
-from .present import clean, counted, emit, line, note, size
+from .present import clean, emit, line, note, size
 from .progress import cleared, following, progress
-from .traffic import SCHEMA, answer_document, chosen, contents, say_answers, say_rejected
+from .traffic import SCHEMA, answer_document, chosen, contents, inboxes, say_answers, say_rejected
 
 _EPILOG: Final = """\b
   gitrepro pull                          the runs of the team
@@ -72,6 +73,7 @@ def _runs(found: Repository, source: str | None) -> Pulled:
         from ..sync.bundles import read_bundle
 
         return read_bundle(found, Path(source))
+    check_on(found)
     return git_side.pull(found, source, progress=progress("fetching runs: objects"))
 
 
@@ -128,7 +130,7 @@ def _remarks(pulled: Pulled, name: str) -> list[str]:
         (pulled.rewound, f"{name} has lost runs that were there; they are here, and `gitrepro push` restores them"),
         (pulled.deleted, f"the runs on {name} were deleted; they are here, and `gitrepro push` restores them"),
         (pulled.renewed, f"the history of runs on {name} begins anew, without what was purged; this clone follows"),
-        (pulled.folded_inboxes, f"took in {counted(pulled.folded_inboxes, 'inbox')} on {name}"),
+        (pulled.folded_inboxes, f"took in {inboxes(pulled.folded_inboxes)} on {name}"),
     ]
     return [text for true, text in told if true]
 

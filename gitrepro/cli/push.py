@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +19,9 @@ from ..store.runs import RunTree
 from ..sync import runs as git_side
 from ..sync.later import in_turn
 from ..sync.needs import BEST, CHECKPOINTS
+from ..sync.offline import check_on, switched_off
 from ..sync.remotes import StoreRemote, find, remotes
+from ..sync.sets import data_load, data_needs
 from ..sync.travel import deliver, due, forget_if_empty, gathered, loads, remember_came
 from . import here
 from .present import note
@@ -30,6 +34,7 @@ _EPILOG: Final = """\b
   gitrepro push --dry-run                only say what would go
   gitrepro push --runs @last --checkpoints all
   gitrepro push --runs "group == 'wd-study' and val/accuracy > 0.9" --to cloud
+  gitrepro push --data digits@v2         also a data set that no run names yet
   gitrepro push --bundle runs.bundle     into a file, to be carried by hand
   gitrepro push origin --bundle new.bundle    only what origin has not
 """
@@ -46,6 +51,9 @@ _EPILOG: Final = """\b
     show_default=True,
     help="Of each run the best checkpoint (else the last), all, or none.",
 )
+@click.option(
+    "--data", multiple=True, metavar="NAME[@V]", help="Also this data set, which no run may name yet. Repeatable."
+)
 @click.option("--no-blobs", is_flag=True, help="Only the runs.")
 @click.option("--code/--no-code", default=None, help="Also the commits that runs ran at; else as the policy says.")
 @click.option("--bundle", metavar="FILE", help="Write the runs into a file, for `gitrepro pull FILE` elsewhere.")
@@ -58,6 +66,7 @@ def push(
     to: tuple[str, ...],
     runs: tuple[str, ...],
     checkpoints: str,
+    data: tuple[str, ...],
     no_blobs: bool,
     code: bool | None,
     bundle: str | None,
@@ -76,13 +85,30 @@ def push(
         return _by_itself(here.repository())
     if no_blobs and to:
         raise UsageError("--to names where blobs go, and --no-blobs leaves them here", do="leave one of them out")
+    if no_blobs and data:
+        raise UsageError("--data names blobs that go, and --no-blobs leaves them here", do="leave one of them out")
     found = here.repository()
     said = Said(quiet=quiet, as_json=as_json)
     if bundle is not None:
-        return _to_file(found, bundle, said, since=remote, code=code, others=bool(to or runs or dry_run))
+        return _to_file(found, bundle, said, since=remote, code=code, others=bool(to or runs or data or dry_run))
+    check_on(found)
     ids = chosen(found, runs) if runs else None
+    data_needs(found, data)  # a name that is none stops it before anything goes
     places = [] if no_blobs else _places(found, to)
-    return _push(found, remote, ids, places, checkpoints, said, code=code, dry_run=dry_run, with_blobs=not no_blobs)
+    asked = _Asked(ids=ids, data=data, checkpoints=checkpoints, code=code, dry_run=dry_run, with_blobs=not no_blobs)
+    return _push(found, remote, places, asked, said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is to go: these runs or all, data sets by name, and what of it."""
+
+    ids: Sequence[str] | None = None
+    data: Sequence[str] = ()
+    checkpoints: str = BEST
+    code: bool | None = None
+    dry_run: bool = False
+    with_blobs: bool = True
 
 
 def _by_itself(found: Repository) -> int:
@@ -90,39 +116,31 @@ def _by_itself(found: Repository) -> int:
 
     def push_all() -> int:
         note(stamp(time.time()))
+        if why := switched_off(found):
+            note(f"nothing was sent: the network is switched off ({why})")
+            return 0
         said = Said(quiet=False, as_json=False)
-        return _push(found, None, None, remotes(found), BEST, said, code=None, dry_run=False, with_blobs=True)
+        return _push(found, None, remotes(found), _Asked(), said)
 
     return in_turn(found, push_all)
 
 
-def _push(
-    found: Repository,
-    remote: str | None,
-    ids: Sequence[str] | None,
-    places: Sequence[StoreRemote],
-    checkpoints: str,
-    said: Said,
-    *,
-    code: bool | None,
-    dry_run: bool,
-    with_blobs: bool,
-) -> int:
+def _push(found: Repository, remote: str | None, places: Sequence[StoreRemote], asked: _Asked, said: Said) -> int:
+    ids, dry_run = asked.ids, asked.dry_run
     if not dry_run:
         commit_dead_runs(found)
-    pushed = git_side.push(
-        found, remote, runs=ids, dry_run=dry_run, code=code, progress=progress("sending runs: objects")
-    )
+    telling = progress("sending runs: objects")
+    pushed = git_side.push(found, remote, runs=ids, dry_run=dry_run, code=asked.code, progress=telling)
     said.pushed(pushed, dry_run=dry_run, held=_held(found, pushed.runs) if pushed.code_held else 0)
     if pushed.pulled:
         remember_came(found, pushed.pulled.runs)
     for place in places:
         try:
-            _send(found, place, ids, checkpoints, said, dry_run=dry_run, own=pushed.runs)
+            _send(found, place, asked, said, own=pushed.runs)
         except RemoteError as error:
             said.failed(place, error)
-    if not places and with_blobs:
-        _say_staying(found, pushed.runs if ids is None else ids, checkpoints, said)
+    if not places and asked.with_blobs:
+        _say_staying(found, pushed.runs if ids is None else ids, asked.checkpoints, said)
     return said.end(dry_run=dry_run)
 
 
@@ -130,24 +148,18 @@ def _places(found: Repository, names: Sequence[str]) -> list[StoreRemote]:
     return [find(found, name) for name in dict.fromkeys(names)] if names else remotes(found)
 
 
-def _send(
-    found: Repository,
-    place: StoreRemote,
-    ids: Sequence[str] | None,
-    checkpoints: str,
-    said: Said,
-    *,
-    dry_run: bool,
-    own: Sequence[str],
-) -> None:
+def _send(found: Repository, place: StoreRemote, asked: _Asked, said: Said, *, own: Sequence[str]) -> None:
     """Blobs of these runs to one store remote; by default of all that are not known to have been there."""
+    ids, checkpoints, dry_run = asked.ids, asked.checkpoints, asked.dry_run
     said.store(place)
     if ids is None and forget_if_empty(found, place):
         said.note(f"{shown(place)} has nothing any more; all that is here goes there again")
     wanted = due(found, place, checkpoints=checkpoints) if ids is None else ids
     reading = progress("reading what runs need: runs")
-    for load in loads(found, place, wanted, checkpoints=checkpoints, take=not dry_run, progress=reading):
-        said.load(load, dry_run=dry_run, own=own)
+    runs = loads(found, place, wanted, checkpoints=checkpoints, take=not dry_run, progress=reading)
+    data = (data_load(found, place, asked.data) for _ in asked.data[:1])
+    for load in chain(runs, data):
+        said.load(load, dry_run=dry_run, own=own if load.run_ids else [""])
         if dry_run:
             continue
         try:

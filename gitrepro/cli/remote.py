@@ -14,6 +14,8 @@ from ..sync.remotes import remove as leave
 from ..sync.travel import forget
 from . import here
 from .present import clean, emit, line, note, table
+from .remotegc import gc
+from .remoterepair import repair
 
 SCHEMA: Final = 1
 _EPILOG = """\b
@@ -25,12 +27,19 @@ _EPILOG = """\b
 Runs travel by Git, to the remotes that `git remote` names; these here hold
 data, checkpoints and outputs. No password or key goes into a URL: ssh asks its
 agent, and S3, GCS and Azure have their own files and variables.
+\b
+  gitrepro remote gc team                  what nobody needs: listed now, deleted by a later one
+  gitrepro remote repair team @last        wrong bytes written over with right ones
 """
 
 
 @click.group(epilog=_EPILOG)
 def remote() -> None:
     """Name the places where data, checkpoints and outputs are kept for the team."""
+
+
+remote.add_command(gc)
+remote.add_command(repair)
 
 
 @remote.command("add")

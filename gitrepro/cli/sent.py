@@ -11,7 +11,7 @@ from ..sync.remotes import StoreRemote
 from ..sync.runs import Pushed
 from ..sync.travel import Load
 from .present import clean, counted, emit, line, note, size
-from .traffic import SCHEMA, blobs, contents, say_rejected, shown
+from .traffic import SCHEMA, blobs, contents, inboxes, say_rejected, shown
 
 if TYPE_CHECKING:
     from ..sync.blobs import Sent
@@ -64,7 +64,8 @@ class Said:
         for run_id, error in load.needs.troubles:
             note(f"damaged: {run_id[-8:]}: {clean(error)}")
         if load.missing:
-            what = f"{blobs(len(load.missing), load.size_bytes)} of {counted(len(load.run_ids), 'run')}"
+            whose = counted(len(load.run_ids), "run") if load.run_ids else "data sets"
+            what = f"{blobs(len(load.missing), load.size_bytes)} of {whose}"
             if dry_run:
                 self.line(f"would send {what} to {shown(load.remote)}")
             else:
@@ -76,7 +77,8 @@ class Said:
         mine = [need for need in load.needs.absent if need.run_id in own]
         store["absent"] += [_need(need) for need in mine]
         for need in mine:
-            self.note(f"{need.run_id[-8:]}: {need.kind} {clean(need.name)} is not here, and does not go")
+            whose = f"{need.run_id[-8:]}: " if need.run_id else ""
+            self.note(f"{whose}{need.kind} {clean(need.name)} is not here, and does not go")
 
     def sent(self, load: Load, sent: Sent) -> None:
         store = self.store(load.remote)
@@ -130,7 +132,7 @@ def _remarks(pushed: Pushed) -> list[str]:
         (pushed.restored, f"{name} had lost runs that were there; it has them again"),
         (pushed.renewed, f"the history of runs on {name} begins anew, without what was purged"),
         (pushed.queued, f"others push to {name} all the while: it went to the inbox, and the next push takes it in"),
-        (pushed.inboxes, f"took in {counted(pushed.inboxes, 'inbox')} that others had left on {name}"),
+        (pushed.inboxes, f"took in {inboxes(pushed.inboxes)} that others had left on {name}"),
         (pushed.code, f"sent {counted(pushed.code, 'commit')} that keep the code of runs"),
         (pushed.pulled and pushed.pulled.runs, f"brought {counted(len(_came(pushed)), 'run')} of others on the way"),
     ]

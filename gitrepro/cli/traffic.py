@@ -72,6 +72,10 @@ def blobs(count: int, size_bytes: int) -> str:
     return f"{counted(count, 'blob')} ({size(size_bytes)})"
 
 
+def inboxes(count: int) -> str:
+    return f"{count:,} inbox{'' if count == 1 else 'es'}"
+
+
 def contents(runs: Sequence[str], events: int, results: int) -> str:
     """`3 runs, 1 event and 2 results`; empty where there is nothing."""
     told = [(len(runs), "run"), (events, "event"), (results, "result")]
@@ -98,6 +102,8 @@ def say_answers(answers: Iterable[Answer], tell: Callable[[str], None] = note) -
             tell(f"fetched {blobs(answer.blobs, answer.size_bytes)} from {shown(answer.remote)}, verified")
         for digest in answer.wrong[:_SHOWN_AT_MOST]:
             note(f"{shown(answer.remote)} has wrong bytes for {clean(digest)}; they were not taken")
+        if answer.wrong:
+            note(f"`gitrepro remote repair {answer.remote.name} RUN` writes right bytes over the wrong ones")
         if answer.trouble:
             note(f"{shown(answer.remote)}: {clean(answer.trouble)}")
 

@@ -194,14 +194,14 @@ def metric_table(repository: Repository, run_id: str, *, rank: int = 0) -> Metri
         names = by_rank(stored or kept).get(rank, [])
         if stored:
             blobs = store_of(repository)
-            _have(repository, [stored[name] for name in names])
+            _have(repository, run_id, [stored[name] for name in names])
             return read({name: blobs.get(stored[name]) for name in names})
         return read({name: tree.objects.read(kept[name].oid, "blob") for name in names})
 
 
-def _have(repository: Repository, digests: list[str]) -> None:
+def _have(repository: Repository, run_id: str, digests: list[str]) -> None:
     store = store_of(repository)
     if missing := [digest for digest in digests if digest not in store]:
         from ..sync.get import ensure
 
-        ensure(repository, missing)
+        ensure(repository, missing, runs=[run_id])

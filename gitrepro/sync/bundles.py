@@ -162,7 +162,7 @@ def _write(repository: Repository, path: Path, revisions: list[str]) -> int:
 def _make(repository: Repository, temporary: Path, path: Path, revisions: list[str]) -> None:
     try:
         # Version 3 is younger than the oldest Git that reads our refs, and says nothing more of SHA-1 objects.
-        repository.git("bundle", "create", "--quiet", "--version=2", os.fspath(temporary.resolve()), *revisions)
+        repository.git("bundle", "create", "--quiet", os.fspath(temporary.resolve()), *revisions)
     except ChildFailed as error:
         raise StorageError(f"cannot write {path}", why=error.why, do="look at the disk, then run it again") from error
 

@@ -17,7 +17,9 @@ from ..store.objects import BlobStore
 from ..store.place import store_of
 from ..store.repository import Repository
 from ..store.roots import pin
+from .naming import runs_naming
 from .needs import Need, is_here
+from .offline import do_on, switched_off
 from .remotes import StoreRemote, remotes
 
 if TYPE_CHECKING:
@@ -31,13 +33,17 @@ _NAMED_AT_MOST: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one store remote gave: blobs and bytes; whose bytes were wrong there; why it gave no more."""
+    """What one store remote gave: blobs and bytes; whose bytes were wrong there; why it gave no more.
+
+    `unlisted`: it cannot say what it has, and was asked by names alone.
+    """
 
     remote: StoreRemote
     blobs: int = 0
     size_bytes: int = 0
     wrong: tuple[str, ...] = ()
     trouble: GitreproError | None = None
+    unlisted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +62,19 @@ class Brought:
         return sum(answer.size_bytes for answer in self.answers)
 
 
-def ensure(repository: Repository, digests: Iterable[str], *, progress: Tell | None = None) -> Brought:
+def ensure(
+    repository: Repository, digests: Iterable[str], *, runs: Iterable[str] = (), progress: Tell | None = None
+) -> Brought:
     """See that blobs are in the store, with all their pieces; what is not is asked of the store remotes.
+
+    Args:
+        runs: ids of runs that name them, where that is known: it spares questions.
 
     Raises:
         BlobMissing: one of them is nowhere to be had; the error says who was asked and what to do.
         StorageError: the disk refuses.
     """
-    brought = bring(repository, {digest: [digest] for digest in digests}, progress=progress)
+    brought = bring(repository, {digest: [digest] for digest in digests}, runs=runs, progress=progress)
     if brought.missing:
         raise not_to_be_had(repository, brought)
     return brought
@@ -75,6 +86,7 @@ def ensure_tree(
     *,
     files: bool = True,
     only: Iterable[bytes] | None = None,
+    runs: Iterable[str] = (),
     progress: Tell | None = None,
 ) -> Brought:
     """As `ensure`, with a tree: its list, and the files in it.
@@ -89,9 +101,9 @@ def ensure_tree(
         NotFound: a path of `only` is not in it.
     """
     answers: list[Answer] = []
-    store = store_of(repository)
+    store, runs = store_of(repository), list(runs)
     for wanted in (_root, _shards, _files_of(only) if files else _nothing):
-        brought = bring(repository, {digest: wanted(store, digest)}, progress=progress)
+        brought = bring(repository, {digest: wanted(store, digest)}, runs=runs, progress=progress)
         answers += brought.answers
         if brought.missing:
             raise not_to_be_had(repository, brought)
@@ -131,14 +143,16 @@ def bring_needs(
         only: the remotes to ask; all that are followed by default.
     """
     wanted = list(needs)
-    rounds = [bring(repository, {need.digest: [need.digest] for need in wanted}, only=only, progress=progress)]
+    runs = list(dict.fromkeys(need.run_id for need in wanted))
+    alone = {need.digest: [need.digest] for need in wanted}
+    rounds = [bring(repository, alone, runs=runs, only=only, progress=progress)]
     store = store_of(repository)
     lists = dict.fromkeys(need.digest for need in wanted if need.tree)
     shards = {name: found for name in lists if (found := _readable(store, name, _shards))}
-    rounds.append(bring(repository, shards, only=only, progress=progress))
+    rounds.append(bring(repository, shards, runs=runs, only=only, progress=progress))
     whole = [name for name in shards if any(each.digest == name and not each.linked for each in wanted)]
     files = {name: found for name in whole if (found := _readable(store, name, _files_of(None)))}
-    rounds.append(bring(repository, files, only=only, progress=progress))
+    rounds.append(bring(repository, files, runs=runs, only=only, progress=progress))
     return Brought(
         answers=_summed([answer for each in rounds for answer in each.answers]),
         missing=tuple(dict.fromkeys(digest for each in rounds for digest in each.missing)),
@@ -157,9 +171,20 @@ def _readable(store: BlobStore, digest: str, names: Callable[[BlobStore, str], l
 
 
 def bring(
-    repository: Repository, roots: Roots, *, only: Sequence[StoreRemote] | None = None, progress: Tell | None = None
+    repository: Repository,
+    roots: Roots,
+    *,
+    runs: Iterable[str] = (),
+    only: Sequence[StoreRemote] | None = None,
+    progress: Tell | None = None,
 ) -> Brought:
     """What is not here of all that these roots lead to, as far as a store remote has it.
+
+    Args:
+        runs: ids of runs that name them, as far as that is known.
+        only: the remotes to ask; all that are followed by default.
+
+    Nobody is asked where the network is switched off.
 
     Raises:
         StorageError: the disk refuses.
@@ -168,32 +193,38 @@ def bring(
     left = _left(store, roots)
     if not left:
         return Brought()
-    known = remotes(repository) if only is None else only
+    known = [] if switched_off(repository) else remotes(repository) if only is None else only
     if known:
         # Before anything of it lies in a store that others collect.
         pin(repository, {digest for digests in left.values() for digest in digests})
-    answers = []
+    answers: list[Answer] = []
+    named = list(runs)
     for remote in known:
-        answers.append(_asked(store, remote, left, progress))
+        answers.append(_asked(store, remote, left, named, progress))
         left = _left(store, left)
+        if left and answers[-1].unlisted and not named:
+            # What is little is found by the run that names it, where a place cannot say what it has.
+            named = runs_naming(repository, left)
+            answers.append(_asked(store, remote, left, named, progress))
+            left = _left(store, left)
         if not left:
             break
     missing = dict.fromkeys(digest for digests in left.values() for digest in digests)
     return Brought(answers=tuple(answers), missing=tuple(missing))
 
 
-def _asked(store: BlobStore, remote: StoreRemote, roots: Roots, progress: Tell | None) -> Answer:
+def _asked(store: BlobStore, remote: StoreRemote, roots: Roots, runs: Sequence[str], progress: Tell | None) -> Answer:
     from .blobs import fetch
 
     try:
         with opened(remote) as driver:
-            got = fetch(store, [driver], roots, progress=progress)
+            got = fetch(store, [driver], roots, runs=runs, progress=progress)
     except StorageError:
         raise
     except GitreproError as error:
         return Answer(remote=remote, trouble=error)
     wrong = tuple(each.name for each in got.wrong)
-    return Answer(remote=remote, blobs=got.blobs, size_bytes=got.size_bytes, wrong=wrong)
+    return Answer(remote=remote, blobs=got.blobs, size_bytes=got.size_bytes, wrong=wrong, unlisted=got.unlisted)
 
 
 @contextmanager
@@ -246,6 +277,9 @@ def not_to_be_had(repository: Repository, brought: Brought) -> BlobMissing:
     names = [digest[:15] for digest in brought.missing[:_NAMED_AT_MOST]]
     more = f" and {len(brought.missing) - len(names):,} more" if len(brought.missing) > len(names) else ""
     what = f"blob {names[0]} is" if len(brought.missing) == 1 else f"blobs {', '.join(names)}{more} are"
+    if why := switched_off(repository):
+        off = f"the network is switched off: {why}"
+        return BlobMissing(f"{what} not here, and nobody is asked", why=off, do=do_on(why))
     if not brought.answers:
         return BlobMissing(
             f"{what} not in {store_of(repository).root}",

@@ -15,6 +15,7 @@ from ..store.repository import Repository
 from ..store.runs import RunTree
 from .get import Tell, opened
 from .needs import ALL, Need, listed, named_by
+from .offline import check_on
 from .remotes import StoreRemote
 
 
@@ -49,14 +50,15 @@ def kept_there(
 
     Raises:
         NotFound: there is no such run. Damaged: its record cannot be read.
-        RemoteError: the remote cannot be asked.
+        RemoteError: the remote cannot be asked, or the network is switched off.
     """
+    check_on(repository)
     with RunTree(repository) as tree:
         wanted = list({need.digest: need for need in named_by(tree.run(run_id), checkpoints=ALL)}.values())
     store = store_of(repository)
     roots = {need.digest: _digests(store, need) for need in wanted}
     look = _read if full else _asked
-    missing, wrong = look(repository, remote, roots, progress)
+    missing, wrong = look(repository, remote, roots, run_id, progress)
     return [
         Kept(
             remote=remote,
@@ -79,17 +81,27 @@ def _digests(store: BlobStore, need: Need) -> list[str]:
 
 
 def _asked(
-    _repository: Repository, remote: StoreRemote, roots: Mapping[str, Sequence[str]], _progress: Tell | None
+    repository: Repository,
+    remote: StoreRemote,
+    roots: Mapping[str, Sequence[str]],
+    run_id: str,
+    _progress: Tell | None,
 ) -> tuple[set[str], set[str]]:
     from .blobs import missing_there
+    from .blobs.there import CACHE
 
     every = {digest for digests in roots.values() for digest in digests}
     with opened(remote) as driver:
-        return missing_there(driver, every, roots=roots), set()
+        cache = store_of(repository).root / CACHE
+        return missing_there(driver, every, roots=roots, runs=[run_id], cache=cache), set()
 
 
 def _read(
-    repository: Repository, remote: StoreRemote, roots: Mapping[str, Sequence[str]], progress: Tell | None
+    repository: Repository,
+    remote: StoreRemote,
+    roots: Mapping[str, Sequence[str]],
+    run_id: str,
+    progress: Tell | None,
 ) -> tuple[set[str], set[str]]:
     """Fetch it all into a store that is thrown away."""
     from .blobs import fetch
@@ -99,7 +111,7 @@ def _read(
         with tempfile.TemporaryDirectory(prefix="verify-", dir=repository.home) as folder, opened(remote) as driver:
             scratch = BlobStore(Path(folder))
             try:
-                got = fetch(scratch, [driver], roots, progress=progress)
+                got = fetch(scratch, [driver], roots, runs=[run_id], progress=progress)
             finally:
                 scratch.close()
     return set(got.missing), {each.name for each in got.wrong}

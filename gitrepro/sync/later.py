@@ -19,6 +19,7 @@ from ..errors import GitreproError
 from ..store import fs
 from ..store.pack.due import detached_environment
 from ..store.repository import Repository
+from .offline import switched_off
 
 LIMIT_SECONDS: Final = 600
 LOG: Final = "push.log"
@@ -43,7 +44,8 @@ def _is_wanted(repository: Repository) -> bool:
     if repository.work_tree is None:
         return False
     data = (repository.work_tree / policy.FILE).read_bytes()
-    return _ON_FINISH in data and policy.parse(data).push.get("runs") == _ON_FINISH.decode()
+    wanted = _ON_FINISH in data and policy.parse(data).push.get("runs") == _ON_FINISH.decode()
+    return wanted and not switched_off(repository)
 
 
 def _wish(path: Path) -> bool:

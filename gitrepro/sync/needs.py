@@ -31,6 +31,7 @@ CHECKPOINTS: Final = (BEST, ALL, NONE)
 _DIGEST: Final = re.compile(r"b3:([0-9a-f]{64})")
 _LAST: Final = "last"
 _TREES: Final = ("folder", "tree")
+_SHARED: Final = ("data", "split")
 _RAW: Final = len("b3:")
 
 Told = Callable[[int, int], None]
@@ -62,6 +63,7 @@ class Needs:
     Attributes:
         roots: what a record names → the digests that it leads to, its own first; of things that are whole here.
         sizes: digest → bytes, of all of these.
+        runs: run → those of `roots` that are its own. Data sets and splits are found by themselves, whoever uses them.
         items: the things, each once.
         absent: those of which something is not here.
         troubles: records and trees that cannot be read, with the run they are of.
@@ -70,6 +72,7 @@ class Needs:
     roots: Mapping[str, Sequence[str]]
     sizes: Mapping[str, int]
     items: tuple[Need, ...]
+    runs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absent: tuple[Need, ...] = ()
     troubles: tuple[tuple[str, GitreproError], ...] = field(default=())
 
@@ -113,6 +116,14 @@ def needs(
             for need in named_by(record, checkpoints=checkpoints, data=data):
                 gathered.take(need)
     progress(len(wanted), len(wanted))
+    return gathered.done()
+
+
+def needs_of(repository: Repository, things: Iterable[Need]) -> Needs:
+    """As `needs`, of things that are named one by one."""
+    gathered = _Gathered(store_of(repository))
+    for need in things:
+        gathered.take(need)
     return gathered.done()
 
 
@@ -243,10 +254,13 @@ class _Gathered:
         self._roots: dict[str, dict[str, int]] = {}
         self._sizes: dict[str, int] = {}
         self._items: dict[tuple[str, bool], Need] = {}
+        self._runs: dict[str, list[str]] = {}
         self._absent: list[Need] = []
         self.troubles: list[tuple[str, GitreproError]] = []
 
     def take(self, need: Need) -> None:
+        if need.kind not in _SHARED:
+            self._runs.setdefault(need.run_id, []).append(need.digest)
         key = (need.digest, need.linked)
         if key in self._items:
             return
@@ -278,6 +292,11 @@ class _Gathered:
         return Needs(
             roots={root: tuple(digests) for root, digests in self._roots.items()},
             sizes=self._sizes,
+            runs={
+                run: own
+                for run, named in self._runs.items()
+                if (own := [each for each in named if each in self._roots])
+            },
             items=tuple(self._items.values()),
             absent=tuple(self._absent),
             troubles=tuple(self.troubles),

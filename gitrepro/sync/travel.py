@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import GitreproError
 from ..records import ids
-from ..store import fs, recipes
+from ..store import fs, pins, recipes
 from ..store.index import Index
 from ..store.objects import BlobStore, digest_of
 from ..store.place import store_of
@@ -23,6 +24,7 @@ from .remotes import StoreRemote
 
 if TYPE_CHECKING:
     from .blobs import Sent
+    from .blobs.claims import Claim
 
 FOLDER: Final = "sent"
 RUNS_AT_ONCE: Final = 500
@@ -79,14 +81,24 @@ def loads(
         RemoteError: the remote cannot be asked.
         NotFound: there is no such run.
     """
-    from .blobs import missing_there
-
     for begin in range(0, len(run_ids), RUNS_AT_ONCE):
         some = tuple(run_ids[begin : begin + RUNS_AT_ONCE])
         found = gathered(repository, some, checkpoints=checkpoints, take=take, progress=progress)
-        with opened(remote) as driver:
-            missing = missing_there(driver, found.sizes, roots=found.roots) if found.sizes else set()
-        yield Load(remote=remote, run_ids=some, checkpoints=checkpoints, needs=found, missing=frozenset(missing))
+        absent = missing(repository, remote, found)
+        yield Load(remote=remote, run_ids=some, checkpoints=checkpoints, needs=found, missing=absent)
+
+
+def missing(repository: Repository, remote: StoreRemote, found: Needs) -> frozenset[str]:
+    """What a store remote has not of all that is here. Raises RemoteError where it cannot be asked."""
+    from .blobs import missing_there
+    from .blobs.there import CACHE
+
+    cache = store_of(repository).root / CACHE
+    with opened(remote) as driver:
+        there = (
+            missing_there(driver, found.sizes, roots=found.roots, runs=found.runs, cache=cache) if found.sizes else ()
+        )
+    return frozenset(there)
 
 
 def gathered(
@@ -117,9 +129,28 @@ def deliver(repository: Repository, load: Load, *, progress: Tell | None = None)
     from .blobs import send
 
     with opened(load.remote) as driver:
-        sent = send(store_of(repository), driver, load.needs.roots, progress=progress)
+        sent = send(
+            store_of(repository),
+            driver,
+            load.needs.roots,
+            runs=load.needs.runs,
+            claim=claim_of(repository, load.run_ids),
+            progress=progress,
+        )
     remember(repository, load)
     return sent
+
+
+def claim_of(repository: Repository, run_ids: Iterable[str]) -> Claim:
+    """What tells a store remote who needs something there, and for which runs."""
+    from .blobs.claims import Claim
+
+    return Claim(
+        clone=pins.clone_id(repository),
+        host=socket.gethostname(),
+        folder=str(repository.common_dir),
+        runs=tuple(dict.fromkeys(run_ids)),
+    )
 
 
 # -- what went before

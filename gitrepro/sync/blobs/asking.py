@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from . import layout
 from .driver import Driver, NoListing
 from .there import FEW, There
 
-_LISTED_ABOVE: Final = 1000
-"""For more files than these a list of all of them is asked for, and not for each."""
+_LISTED_ABOVE: Final = 16
+"""For more files than these a list of all of them is begun, instead of a question for each."""
+_LISTED_FOR_EACH: Final = 250
+"""A list of more than so many for each file wanted is given up: it has cost a quarter of what the questions cost."""
 
 
-def missing_there(driver: Driver, digests: Iterable[str], *, roots: Iterable[str] = ()) -> set[str]:
+def missing_there(
+    driver: Driver,
+    digests: Iterable[str],
+    *,
+    roots: Iterable[str] = (),
+    runs: Iterable[str] = (),
+    cache: Path | None = None,
+) -> set[str]:
     """Those of these blobs that a store remote has in no form. Their bytes are not read.
 
     Args:
-        roots: blobs that lead to them, for a place that cannot say what it has.
+        roots: blobs that lead to them, and `runs` the ids of runs that name them, for a place that cannot say what it
+            has.
+        cache: the folder in which tables of packs are kept.
 
     Raises:
         RemoteError: the network or the place refuses.
         TooNew: a newer gitrepro has made the store remote.
     """
-    there, wanted = There(driver), list(dict.fromkeys(digests))
+    there, wanted = There(driver, cache=cache), list(dict.fromkeys(digests))
     if not there.is_store():
         return set(wanted)
-    there.ask_roots(roots)
     left = missing_in(there, wanted) if len(wanted) <= FEW else wanted
     if left and not there.ask_all_tables():
-        there.ask_roots(left)
+        there.ask_roots([*roots, *left], runs=runs)
     return set(missing_in(there, left))
 
 
@@ -69,10 +80,17 @@ def not_under(
 
 
 def _listed(there: There, prefix: str, keys: Mapping[str, str]) -> dict[str, int] | None:
+    """None where the place cannot say, or has so much that asking for each costs less."""
+    limit, found = len(keys) * _LISTED_FOR_EACH, dict[str, int]()
     try:
-        return {each.key: each.size_bytes for each in there.driver.list(prefix) if each.key in keys}
+        for number, each in enumerate(there.driver.list(prefix), start=1):
+            if number > limit:
+                return None
+            if each.key in keys:
+                found[each.key] = each.size_bytes
     except NoListing:
         return None
+    return found
 
 
 def _asked(there: There, keys: Iterable[str]) -> dict[str, int]:

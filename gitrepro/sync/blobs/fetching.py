@@ -25,7 +25,7 @@ class Fetched:
     """What a pull of blobs did: how many and how many bytes came, with how many requests.
 
     `missing` are digests that no store remote has right. `wrong` is what was found there with other bytes than its
-    name says; where another remote had it right, it is not missing.
+    name says; where another remote had it right, it is not missing. `spoilt` are the keys under which it lies.
     """
 
     blobs: int
@@ -33,6 +33,9 @@ class Fetched:
     requests: int
     missing: tuple[str, ...]
     wrong: tuple[Wrong, ...]
+    spoilt: tuple[str, ...] = ()
+    unlisted: bool = False
+    """Whether a place that cannot say what it has was asked by names alone."""
 
 
 def fetch(
@@ -40,6 +43,7 @@ def fetch(
     drivers: Sequence[Driver],
     roots: Mapping[str, Iterable[str]] | Iterable[str],
     *,
+    runs: Iterable[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Fetched:
     """Bring blobs here that are not here. Begun again, it goes on where it was cut.
@@ -48,6 +52,7 @@ def fetch(
         drivers: are asked one after the other, each for what those before had not, or had wrong.
         roots: for each blob that others are found by, the digests that are wanted of what it leads to; it is wanted
             too. Or digests alone: then all that they lead to is wanted, as files of a tree are.
+        runs: ids of runs that name some of them: what a run names may be found by its id alone.
         progress: is told of blobs and bytes as they come.
 
     Raises:
@@ -55,7 +60,7 @@ def fetch(
         TooNew: something is missing, and a newer gitrepro has made a remote.
         StorageError: the disk here refuses.
     """
-    fetching = _Fetching(store, roots, progress)
+    fetching = _Fetching(store, roots, list(dict.fromkeys(runs)), progress)
     for driver in drivers:
         if fetching.absent():
             fetching.ask(There(driver, cache=store.root / CACHE))
@@ -70,9 +75,11 @@ class _Fetching:
         self,
         store: BlobStore,
         roots: Mapping[str, Iterable[str]] | Iterable[str],
+        runs: list[str],
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self._store = store
+        self._runs = runs
         self._kinds: dict[str, str] = {}
         """What is wanted, and what it may be."""
         self._asked_roots: list[str] = []
@@ -85,8 +92,10 @@ class _Fetching:
             self._asked_roots = list(self._kinds) if len(self._kinds) <= FEW else []
         self._teller = Teller(progress)
         self._wrong: list[Wrong] = []
+        self._spoilt: list[str] = []
         self._trouble: list[GitreproError] = []
         self._blobs = self._bytes = self._requests = 0
+        self._unlisted = False
 
     def _want_only(self, roots: Mapping[str, Iterable[str]]) -> None:
         for root, needs in roots.items():
@@ -127,13 +136,15 @@ class _Fetching:
             if there.is_store():
                 while todo := [digest for digest in self.absent() if digest not in asked]:
                     asked.update(todo)
-                    receiving.bring(todo, roots=self._asked_roots)
+                    receiving.bring(todo, roots=self._asked_roots, runs=self._runs)
         except (RemoteError, Damaged) as error:
             self._trouble.append(error)
         self._blobs += receiving.blobs
         self._bytes += receiving.size_bytes
         self._requests += there.driver.requests
         self._wrong += there.wrong
+        self._unlisted |= there.unlisted
+        self._spoilt += there.spoilt
 
     def end(self) -> Fetched:
         """What came of it. Raises where something is missing that a place could not be asked for."""
@@ -146,5 +157,7 @@ class _Fetching:
             size_bytes=self._bytes,
             requests=self._requests,
             missing=tuple(missing),
+            unlisted=self._unlisted,
             wrong=tuple(self._wrong),
+            spoilt=tuple(self._spoilt),
         )

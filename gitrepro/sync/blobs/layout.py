@@ -15,11 +15,15 @@ from ...records import yaml
 from ...store.objects import digest_of
 
 FORMAT: Final = 1
+CLAIMS: Final = 1
 FORMAT_KEY: Final = "gitrepro-store.yaml"
 FORMAT_BYTES_AT_MOST: Final = 64 << 10
 INDEX: Final = "index/"
 OBJECTS: Final = "objects/"
 RECIPES: Final = "recipes/"
+RUNS: Final = "runs/"
+ROOTS: Final = "roots/"
+PACKS: Final = "packs/"
 
 OBJECT_BYTES_AT_MOST: Final = 64 << 20
 ROOT_BYTES_AT_MOST: Final = 64 << 20
@@ -30,6 +34,10 @@ _LINE: Final = re.compile(rb"(object|pack|recipe) ([0-9a-f]{64})\n")
 _CHECK_BYTES: Final = len("check ") + 64 + 1
 _PUSH_AGAIN: Final = "push again what it leads to"
 _INDEX_KEY: Final = re.compile(r"index/([0-9a-f]{64})\.idx")
+_KINDS: Final = re.compile(
+    r"(objects|recipes|roots)/([0-9a-f]{2})/([0-9a-f]{62})|(packs)/([0-9a-f]{64})\.pack|(index)/([0-9a-f]{64})\.idx"
+    r"|(runs)/[0-9a-z]{2}/([0-9a-z]{26})"
+)
 
 
 def object_key(digest: str) -> str:
@@ -45,6 +53,11 @@ def recipe_key(digest: str) -> str:
 def root_key(digest: str) -> str:
     """Of what says where all lies that a blob leads to."""
     return f"roots/{digest[3:5]}/{digest[5:]}"
+
+
+def run_key(run_id: str) -> str:
+    """Of what says where the small blobs lie that a run names."""
+    return f"{RUNS}{run_id[-2:]}/{run_id}"
 
 
 def pack_key(pack: str) -> str:
@@ -63,12 +76,26 @@ def pack_of_index(key: str) -> str | None:
     return found[1] if found else None
 
 
+def kind_of(key: str) -> tuple[str, str] | None:
+    """The folder of a key, and its 64 hex digits or the id of its run; None for what a collection leaves alone."""
+    found = _KINDS.fullmatch(key)
+    if found is None:
+        return None
+    kind, *parts = (part for part in found.groups() if part is not None)
+    return kind, "".join(parts)
+
+
 # -- the format
 
 
-def dump_format() -> bytes:
-    """What `gitrepro-store.yaml` holds."""
-    return yaml.dump({"format": FORMAT})
+def dump_format(*, claims: bool = False) -> bytes:
+    """What `gitrepro-store.yaml` holds; `claims`: every push since the first says there what it needs."""
+    return yaml.dump({"format": FORMAT, **({"claims": CLAIMS} if claims else {})})
+
+
+def has_claims(data: bytes, *, source: str) -> bool:
+    """Whether every push to this store remote says what it needs, as far as `gitrepro-store.yaml` tells."""
+    return yaml.load(data, source=source).get("claims") == CLAIMS
 
 
 def check_format(data: bytes, *, source: str) -> None:
@@ -85,43 +112,51 @@ def check_format(data: bytes, *, source: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """What a root leads to: packs by 64 hex digits, objects and recipes by digest."""
+    """What a root, or that of a run, leads to: packs by 64 hex digits, objects and recipes by digest."""
 
     packs: frozenset[str] = frozenset()
     objects: frozenset[str] = frozenset()
     recipes: frozenset[str] = frozenset()
 
 
-def dump_root(digest: str, reached: Reached) -> bytes:
-    """The text of a root. Objects are left out where there are too many: they are found by asking, too."""
+def dump_root(name: str, reached: Reached) -> bytes:
+    """The text of the root of a blob or, by its id, of a run.
+
+    Objects are left out where there are too many: they are found by asking, too.
+    """
     names = {"pack": reached.packs, "recipe": _hex(reached.recipes), "object": _hex(reached.objects)}
     if sum(map(len, names.values())) > ROOT_BYTES_AT_MOST // _ROOT_LINE_BYTES:
         names["object"] = names["recipe"] = frozenset()
     lines = sorted(f"{kind} {name}\n" for kind, found in names.items() for name in found)
-    text = _HEADER + "".join([f"b3 {digest[3:]}\n", *lines]).encode()
+    text = _begin(name) + "".join(lines).encode()
     return text + _check(text)
 
 
-def load_root(data: bytes, digest: str, *, source: str) -> Reached:
-    """Read the root of the blob `digest`, trusting none of it.
+def load_root(data: bytes, name: str, *, source: str) -> Reached:
+    """Read the root of a blob or of a run, trusting none of it.
 
     Raises:
-        Damaged: it is not what `dump_root` makes for this blob.
+        Damaged: it is not what `dump_root` makes for this name.
         TooNew: a newer gitrepro wrote it.
     """
     header = _HEADER_OF_ANY.match(data)
     if header and header[0] != _HEADER:
         raise TooNew(f"{source} has the format {int(header[1])}", why="this gitrepro reads 1", do="upgrade gitrepro")
     text, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
-    begin = _HEADER + f"b3 {digest[3:]}\n".encode()
+    begin = _begin(name)
     found = _lines(text, len(begin)) if text.startswith(begin) and _check(text) == check else None
     if found is None:
-        raise Damaged(f"{source} is damaged", why="it was cut, changed, or is that of another blob", do=_PUSH_AGAIN)
+        raise Damaged(f"{source} is damaged", why="it was cut, changed, or is that of something else", do=_PUSH_AGAIN)
     return Reached(
         packs=frozenset(found["pack"]),
         objects=frozenset(f"b3:{name}" for name in found["object"]),
         recipes=frozenset(f"b3:{name}" for name in found["recipe"]),
     )
+
+
+def _begin(name: str) -> bytes:
+    whose = f"b3 {name[3:]}" if name.startswith("b3:") else f"run {name}"
+    return _HEADER + f"{whose}\n".encode()
 
 
 def _lines(text: bytes, at: int) -> dict[str, list[str]] | None:

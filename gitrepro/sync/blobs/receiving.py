@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, final
 
@@ -44,19 +44,25 @@ class Receiving:
         self._trouble: RemoteError | None = None
         self.blobs = self.size_bytes = 0
 
-    def bring(self, digests: Iterable[str], *, roots: Iterable[str]) -> None:
+    def bring(self, digests: Iterable[str], *, roots: Iterable[str], runs: Sequence[str] = ()) -> None:
         """Bring what is there of these blobs, none of which is here.
 
         Args:
-            roots: blobs that lead to them.
+            roots: blobs that lead to them; and `runs` the ids of runs that name them.
 
         Raises:
             RemoteError: the place could not be asked for all; what came before is kept.
             StorageError: the disk here refuses.
         """
-        self._there.ask_roots(roots)
+        # Each costs a question; where there are many, the tables of all packs cost less.
+        many = len(runs) > FEW and self._there.ask_all_tables()
+        self._there.ask_roots(roots, runs=() if many else runs)
         left = self._plain(list(digests))
         recipes = self._recipes(left)
+        # What a root says lies in pieces may have come as a file since.
+        in_pieces = [digest for digest in left if digest in self._there.recipes and digest not in recipes]
+        self._keep(partial(self._bring_file, digest) for digest in in_pieces)
+        left = self._not_got(left)
         self._in_any_pack([digest for digest in left if digest not in recipes], may_be_roots=True)
         pieces = self._absent(piece.digest for recipe in recipes.values() for piece in recipe.segments)
         self._in_any_pack(self._plain(pieces))
@@ -119,7 +125,9 @@ class Receiving:
                 self._bad |= {(pack, entry.hash) for entry in span}
 
     def _tell_bad(self, pack: str, entry: Entry) -> None:
-        self._there.tell(f"b3:{entry.hash.hex()}", f"it has wrong bytes in {layout.pack_key(pack)}")
+        self._there.tell(
+            f"b3:{entry.hash.hex()}", f"it has wrong bytes in {layout.pack_key(pack)}", key=layout.pack_key(pack)
+        )
         with self._lock:
             self._bad.add((pack, entry.hash))
 
@@ -131,7 +139,7 @@ class Receiving:
         except KeyMissing:
             return
         except Damaged as error:
-            self._there.tell(digest, error.what)
+            self._there.tell(digest, error.what, key=layout.object_key(digest))
             return
         self._note(digest, len(data))
 

@@ -7,8 +7,8 @@ things there that the next push finds, and nothing that names what is missing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, final
 
@@ -21,6 +21,7 @@ from ...store.restore.packed import PackedBlobs
 from . import layout, tables, threads
 from .asking import missing_in, not_under
 from .buffers import Buffers
+from .claims import Claim, Stands, standing
 from .driver import Driver
 from .here import forms, read_all, read_small, wrong
 from .load import Load
@@ -53,12 +54,20 @@ def send(
     driver: Driver,
     roots: Mapping[str, Iterable[str]],
     *,
+    runs: Mapping[str, Iterable[str]] | None = None,
+    claim: Claim | None = None,
+    anew: Collection[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Sent:
     """Send what `roots` need to a store remote, but what is there. Begun again, it goes on where it was cut.
 
     Args:
         roots: for each blob that others are found by, such as the manifest of a tree, the digests that it needs.
+        runs: for each run, by its id, those of `roots` that it names. What lies behind them, where that is little, goes
+            into packs with all else that is small, and is found by the run.
+        claim: whose push this is, of which runs; what it leads to is filled in. Without one a collection there does not
+            know that these roots are needed.
+        anew: blobs that are sent although they are there, since their bytes are wrong.
         progress: is told of blobs and bytes, of those that are not there.
 
     Raises:
@@ -68,24 +77,36 @@ def send(
     """
     if driver.read_only:
         raise RemoteError(f"{driver.url} can only be read", do="push to another store remote: `gitrepro remote ls`")
-    there = There(driver, cache=store.root / CACHE)
-    return _Sending(store, there, {root: [root, *needs] for root, needs in roots.items()}).run(progress)
+    there = There(driver, cache=None if anew else store.root / CACHE)
+    sending = _Sending(store, there, {root: [root, *needs] for root, needs in roots.items()}, runs or {}, anew)
+    with standing(there.driver, replace(claim, leads=sending.leads()) if claim else None) as stands:
+        return sending.run(stands, progress, claims=claim is not None)
 
 
 @final
 class _Sending:
     """One push to one place."""
 
-    def __init__(self, store: BlobStore, there: There, roots: Mapping[str, list[str]]) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        there: There,
+        roots: Mapping[str, list[str]],
+        runs: Mapping[str, Iterable[str]],
+        anew: Collection[str] = (),
+    ) -> None:
         self._store = store
         self._there = there
         self._roots = roots
+        self._anew = frozenset(anew)
         wanted = list(dict.fromkeys(digest for needs in roots.values() for digest in needs))
         self._forms = forms(store, wanted)
         self._load = Load.of(wanted, self._forms)
+        little = {root: each for root, needs in roots.items() if len(each := Load.of(needs, self._forms)) <= FEW}
+        self._runs = {run: [little[root] for root in named if root in little] for run, named in runs.items()}
         # Who knows a blob by its own name alone looks for a file of that name, and no list of packs is needed.
-        known = [each for needs in roots.values() if len(each := Load.of(needs, self._forms)) <= FEW]
-        self._small = self._load.small() - {digest for each in known for digest in each.plain}
+        known = little.keys() - {root for named in runs.values() for root in named}
+        self._small = self._load.small() - {digest for root in known for digest in little[root].plain}
         """Those that travel in packs, where they are not few."""
         self._packed: dict[str, str] = {}
         """The pack of each small blob that lies in one there."""
@@ -93,14 +114,26 @@ class _Sending:
         self._buffers = Buffers(_PIECES_AT_ONCE + 1)
         self._blobs = self._bytes = self._packs = 0
 
-    def run(self, progress: Callable[[Progress], None] | None) -> Sent:
+    def leads(self) -> dict[str, tuple[str, ...] | None]:
+        """What each root leads to, where no file below `roots/` will say it."""
+        return {
+            root: tuple(dict.fromkeys(each for each in needs if each != root)) if self._is_little(needs) else None
+            for root, needs in self._roots.items()
+        }
+
+    def _is_little(self, needs: list[str]) -> bool:
+        # A file in pieces counts with all of them, and so is not little where it has several.
+        return len(needs) <= 4 * FEW and len(Load.of(needs, self._forms)) <= FEW
+
+    def run(self, stands: Stands, progress: Callable[[Progress], None] | None, *, claims: bool) -> Sent:
+        self._stands = stands
         is_store = self._there.is_store()
         todo = self._not_there() if is_store else self._all()
         files = len(todo.plain) + len(todo.large)
         size_bytes = sum(todo.plain.values()) + sum(todo.large.values())
         self._teller = Teller(progress, files=files, size_bytes=size_bytes)
         if not is_store and len(todo) > len(todo.absent):
-            self._put(layout.FORMAT_KEY, layout.dump_format())
+            self._put(layout.FORMAT_KEY, layout.dump_format(claims=claims))
         self._send(todo)
         self._write_roots(todo)
         self._teller.end()
@@ -126,17 +159,24 @@ class _Sending:
         there, load = self._there, self._load
         there.ask_roots(root for root, needs in self._roots.items() if len(Load.of(needs, self._forms)) > FEW)
         left = self._not_packed()
+        if 0 < len(left) <= FEW:
+            there.ask_roots((), runs=self._runs_of(left)[:FEW])
+            left = self._not_packed()
         if len(left) > FEW and there.ask_all_tables():
             left = self._not_packed()
         files = [digest for digest in load.plain if digest not in self._small and digest not in there.objects]
-        if len(left) <= FEW:
-            files, left = files + left, []
+        # What runs name was a file of its own in remotes of before; so is the little of a small push.
+        own = {digest for named in self._runs.values() for each in named for digest in each.plain}
+        files += left if len(left) <= FEW else [digest for digest in left if digest in own]
+        left = [] if len(left) <= FEW else [digest for digest in left if digest not in own]
         files = not_under(there, files, layout.OBJECTS, layout.object_key, sizes=load.plain)
         whole = [digest for digest in (*load.recipes, *load.large) if digest not in there.recipes]
         whole = not_under(there, whole, layout.RECIPES, layout.recipe_key)
         absent = missing_in(there, (digest for digest in load.absent if digest not in self._packed))
+        left += [digest for digest in load.plain if digest in self._anew]
+        whole += [digest for digest in (*load.recipes, *load.large) if digest in self._anew]
         return Load(
-            {digest: load.plain[digest] for digest in (*left, *files)},
+            {digest: load.plain[digest] for digest in dict.fromkeys((*left, *files))},
             {digest: load.recipes[digest] for digest in whole if digest in load.recipes},
             {digest: load.large[digest] for digest in whole if digest in load.large},
             dict.fromkeys(absent),
@@ -148,6 +188,11 @@ class _Sending:
         self._packed |= {names[name]: spots[0].pack for name, spots in self._there.spots(names).items()}
         known = self._packed.keys() | self._there.objects
         return [digest for digest in self._load.plain if digest in self._small and digest not in known]
+
+    def _runs_of(self, digests: Iterable[str]) -> list[str]:
+        """The runs that name some of these."""
+        wanted = set(digests)
+        return [run for run, named in self._runs.items() if any(not wanted.isdisjoint(each.plain) for each in named)]
 
     # -- sending
 
@@ -209,7 +254,7 @@ class _Sending:
     def _send_piece(self, segment: Segment, buffer: memoryview) -> None:
         key = layout.object_key(segment.digest)
         try:
-            if self._there.driver.size(key) != segment.size_bytes:
+            if segment.digest in self._anew or self._there.driver.size(key) != segment.size_bytes:
                 self._there.driver.write(key, [buffer[: segment.size_bytes]], segment.size_bytes)
         finally:
             self._buffers.give_back(buffer)
@@ -226,6 +271,7 @@ class _Sending:
             self._blobs += blobs
             self._bytes += size_bytes
         self._teller.count(blobs, size_bytes)
+        self._stands.renew()
 
     # -- roots
 
@@ -234,6 +280,24 @@ class _Sending:
             partial(self._put, layout.root_key(root), layout.dump_root(root, reached))
             for root, needs in self._roots.items()
             if (reached := self._new_root(root, needs, todo)) is not None
+        )
+        found = {run: reached for run in self._runs if (reached := self._of_run(run)).packs}
+        # Of a run that brought something new nobody has written before.
+        asked = [run for run in found if not any(load.plain.keys() & todo.plain.keys() for load in self._runs[run])]
+        self._there.ask_roots((), runs=asked)
+        self._there.run(
+            partial(self._put, layout.run_key(run), layout.dump_root(run, reached))
+            for run, reached in found.items()
+            if not ((before := self._there.root(run)) and _covers(before, reached))
+        )
+
+    def _of_run(self, run: str) -> layout.Reached:
+        """Where the little lies that a run names."""
+        plain = {digest for load in self._runs[run] for digest in load.plain}
+        return layout.Reached(
+            packs=frozenset(self._packed[digest] for digest in plain & self._packed.keys()),
+            objects=frozenset(plain - self._packed.keys()),
+            recipes=frozenset(digest for load in self._runs[run] for digest in (*load.recipes, *load.large)),
         )
 
     def _new_root(self, root: str, needs: list[str], todo: Load) -> layout.Reached | None:
@@ -248,7 +312,16 @@ class _Sending:
             recipes=frozenset((*load.recipes, *load.large)),
         )
         before = self._there.root(root)
-        return None if before is not None and _covers(before, reached) else reached
+        if before is None or not self._there.has_tables(before.packs):
+            return reached
+        return None if _covers(before, reached) else _joined(before, reached)
+
+
+def _joined(before: layout.Reached, now: layout.Reached) -> layout.Reached:
+    """Who sent the list alone now may have sent the files before: they are led to still."""
+    return layout.Reached(
+        packs=before.packs | now.packs, objects=before.objects | now.objects, recipes=before.recipes | now.recipes
+    )
 
 
 def _covers(before: layout.Reached, now: layout.Reached) -> bool:

@@ -50,6 +50,8 @@ class There:
         self.driver = driver if isinstance(driver, Counted) else Counted(driver)
         self._cache = cache
         self.wrong: list[Wrong] = []
+        self.spoilt: dict[str, None] = {}
+        """The keys under which something wrong lies, or nothing."""
         self.objects: set[str] = set()
         """Digests that a root says have a file of their own."""
         self.recipes: set[str] = set()
@@ -57,6 +59,8 @@ class There:
         self._tables: dict[str, bytes | None] = {}
         self._roots: dict[str, layout.Reached | None] = {}
         self._listed = False
+        self.unlisted = False
+        """Whether the place was asked what it has, and cannot say."""
         self._lock = threading.Lock()
 
     def run(self, jobs: Iterable[Callable[[], None]]) -> None:
@@ -86,37 +90,40 @@ class There:
                 raise Damaged(f"{key} in {self.driver.url} has more than {limit_bytes} bytes")
         return bytes(data)
 
-    def tell(self, name: str, why: str) -> None:
-        """Remember that something there is wrong."""
+    def tell(self, name: str, why: str, *, key: str = "") -> None:
+        """Remember that something there is wrong, and under which key it lies."""
         with self._lock:
             self.wrong.append(Wrong(self.driver.url, name, why))
+            self.spoilt[key or name] = None
 
     # -- roots
 
-    def ask_roots(self, digests: Iterable[str]) -> None:
-        """Read the roots of these, and the tables of all packs that they name."""
-        new = [digest for digest in dict.fromkeys(digests) if digest not in self._roots]
-        self.run(partial(self._ask_root, digest) for digest in new)
-        found = [reached for digest in new if (reached := self._roots[digest]) is not None]
+    def ask_roots(self, digests: Iterable[str], *, runs: Iterable[str] = (), with_tables: bool = True) -> None:
+        """Read the roots of these blobs and runs, and the tables of all packs that they name."""
+        keys = {**{digest: layout.root_key(digest) for digest in digests}, **{run: layout.run_key(run) for run in runs}}
+        new = [name for name in keys if name not in self._roots]
+        self.run(partial(self._ask_root, name, keys[name]) for name in new)
+        found = [reached for name in new if (reached := self._roots[name]) is not None]
         for reached in found:
             self.objects |= reached.objects
             self.recipes |= reached.recipes
-        self.ask_tables(pack for reached in found for pack in sorted(reached.packs))
+        if with_tables:
+            self.ask_tables(pack for reached in found for pack in sorted(reached.packs))
 
-    def root(self, digest: str) -> layout.Reached | None:
+    def root(self, name: str) -> layout.Reached | None:
         """What a root says that was asked for."""
-        return self._roots.get(digest)
+        return self._roots.get(name)
 
-    def _ask_root(self, digest: str) -> None:
-        key, found = layout.root_key(digest), None
+    def _ask_root(self, name: str, key: str) -> None:
+        found = None
         try:
-            found = layout.load_root(self.whole(key, layout.ROOT_BYTES_AT_MOST), digest, source=key)
+            found = layout.load_root(self.whole(key, layout.ROOT_BYTES_AT_MOST), name, source=key)
         except KeyMissing:
             pass
         except Damaged as error:
             self.tell(key, error.why or error.what)
         with self._lock:
-            self._roots[digest] = found
+            self._roots[name] = found
 
     # -- tables
 
@@ -133,6 +140,7 @@ class There:
         try:
             found = [layout.pack_of_index(each.key) for each in self.driver.list(layout.INDEX)]
         except NoListing:
+            self.unlisted = True
             return False
         self.ask_tables(pack for pack in sorted(filter(None, found)))
         self._listed = True
@@ -173,6 +181,14 @@ class There:
         """Take in the table of a pack that was just sent."""
         with self._lock:
             self._tables[pack] = table
+
+    def has_tables(self, packs: Iterable[str]) -> bool:
+        """Whether the tables of all these packs were asked for and are sound."""
+        return all(self._tables.get(pack) for pack in packs)
+
+    def tables(self) -> dict[str, bytes]:
+        """The sound tables that were asked for, by pack."""
+        return {pack: table for pack, table in self._tables.items() if table}
 
     def spots(self, names: Mapping[bytes, object] | set[bytes]) -> dict[bytes, list[Spot]]:
         """Where those of these small blobs lie that are in a pack whose table was asked for; maybe in several."""

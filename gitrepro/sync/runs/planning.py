@@ -14,7 +14,7 @@ from ...store.runs import RunTree
 from ..coderef import kept_by
 from ..union import epoch, union
 from . import transport
-from .contents import selected
+from .contents import results_of, selected
 from .names import Remote
 from .transport import Change
 from .uniting import commit_onto, keeping
@@ -129,7 +129,8 @@ def _chosen(repository: Repository, remote: Remote, run_ids: Sequence[str], tip:
                 why="something was purged in one of them",
                 do="`gitrepro pull`, then `gitrepro push` without naming runs",
             )
-        part, made = objects.graft(None, selected(objects, tree, run_ids))
+        results = results_of(objects, tree, run_ids, there=base)
+        part, made = objects.graft(None, selected(objects, tree, run_ids, results))
         objects.write(made)
         joined = union(objects, base, part)
         objects.write(joined.made)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from ...errors import GitreproError, RemoteError
+from ...errors import ChildFailed, GitreproError, GitreproWarning, RemoteError, UsageError
 from ...policy import DEFAULT, FILE, parse
 from ...store.fold import fold
 from ...store.gitrefs import list_refs, read_ref
 from ...store.repository import RUNS_REF, Repository
+from ...store.runs import RunTree
+from ...store.signing import programs, vouching
 from . import transport
-from .contents import Contents, between
+from .contents import Contents, between, results_of
 from .names import Remote, find_remote
 from .planning import Plan, Wish, emptied, planned
 from .pulling import Pulled, alone, pull_from
@@ -93,7 +96,18 @@ def push(
         return _foretold(repository, found, runs, allowed=allowed)
     with alone(repository):
         fold(repository, identity=identity(repository))
+        _sign_waiting(repository)
         return _Push(repository, found, runs, code=allowed, progress=progress).go()
+
+
+def _sign_waiting(repository: Repository) -> None:
+    """Sign what could not be when it was committed. What still cannot goes unsigned: whoever verifies it sees that."""
+    if not programs.is_on(repository):
+        return
+    try:
+        vouching.vouch_waiting(repository, identity=identity(repository))
+    except (UsageError, ChildFailed) as error:
+        warnings.warn(f"some runs go without a signature: {error}", GitreproWarning, stacklevel=3)
 
 
 def may_send_code(repository: Repository) -> bool:
@@ -107,10 +121,16 @@ def may_send_code(repository: Repository) -> bool:
     return policy.push.get("code") == "always"
 
 
+def _results(repository: Repository, run_ids: Sequence[str], known: str | None) -> list[str]:
+    with RunTree(repository) as ours:
+        there = RunTree(repository, commit=known).tree if known else None
+        return results_of(ours.objects, ours.tree, run_ids, there=there) if ours.tree else []
+
+
 def _foretold(repository: Repository, remote: Remote, runs: Sequence[str] | None, *, allowed: bool) -> Pushed:
     tip = read_ref(repository.common_dir, RUNS_REF)
     known = read_ref(repository.common_dir, remote.copy(remote.runs))
-    new = between(repository, known, tip, only=runs)
+    new = between(repository, known, tip, only=runs if runs is None else [*runs, *_results(repository, runs, known)])
     count = code_waiting(repository, remote)
     pushed = Pushed(remote=remote.shown, tip=tip, code=count * allowed, code_held=count * (not allowed))
     return replace(pushed, runs=new.runs, events=new.events, results=new.results)
