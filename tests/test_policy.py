@@ -37,8 +37,13 @@ metrics:
   val/accuracy: {goal: max}
 prices: {gpu_hour: 2.5}
 thresholds: {curves.steps: 10}
-push: {code: always}
-store: {root: /data/store, copy: true}
+push: {code: always, results: offer, runs: on-finish}
+store:
+  root: /data/store
+  copy: true
+  remotes:
+    team: s3://bucket/runs
+    lab: {url: "s3://lab/runs", endpoint: "https://minio.example.org", anonymous: true}
 """
     )
 
@@ -46,8 +51,15 @@ store: {root: /data/store, copy: true}
     assert found.goals == {"val/accuracy": "max"}
     assert found.prices == {"gpu_hour": 2.5}
     assert found.threshold("curves.steps") == 10
-    assert found.push == {"code": "always"}
-    assert found.store == {"root": "/data/store", "copy": True}
+    assert found.push == {"code": "always", "results": "offer", "runs": "on-finish"}
+    assert found.store == {
+        "root": "/data/store",
+        "copy": True,
+        "remotes": {
+            "team": "s3://bucket/runs",
+            "lab": {"url": "s3://lab/runs", "endpoint": "https://minio.example.org", "anonymous": True},
+        },
+    }
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -113,6 +125,15 @@ def test_the_order_of_patterns_is_part_of_the_demand() -> None:
         ("version: 1\nthresholds: {curves.steps: 1}\n", "it is an integer from 2 up"),
         ("version: 1\nthresholds: {curves.steps: 2.5}\n", "it is an integer from 2 up"),
         ("version: 1\npush: {code: sometimes}\n", ":2: 'sometimes' is no choice"),
+        ("version: 1\npush: {results: ask}\n", ":2: 'ask' is no choice"),
+        ("version: 1\npush: {runs: onfinish}\n", "did you mean 'on-finish'?"),
+        ("version: 1\npush: {run: manual}\n", "did you mean 'runs'?"),
+        ("version: 1\npush: on-finish\n", ":2: "),
+        ("version: 1\nstore: s3://bucket\n", ":2: "),
+        ("version: 1\nstore: {remotes: [s3://bucket]}\n", ":2: "),
+        ("version: 1\nstore: {remotes: {team: 7}}\n", ":2: the store remote 'team' has no URL"),
+        ("version: 1\nstore: {remotes: {team: {endpoint: x}}}\n", ":2: the store remote 'team' has no URL"),
+        ("version: 1\nstore: {remotes: {team: {url: x, a: [1]}}}\n", ":2: the store remote 'team' has no URL"),
         ("version: 1\nstore: &a {b: 1}\n", ":2: aliases are not read here"),
         ("version: 1\nstore: !!python/name:os.system {}\n", ":2: the tag"),
         ("version: 1\n---\nversion: 1\n", "another document"),
@@ -128,6 +149,14 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(text: str, said: str) -
 
     assert str(caught.value).startswith("p.yaml")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "choice"), [(name, each) for name, all_of in policy.PUSH.items() for each in all_of])
+def test_every_choice_of_push_is_read_and_whether_code_goes_is_asked_where_the_file_is_silent(
+    name: str, choice: str
+) -> None:
+    assert dict(parse(f"version: 1\npush: {{{name}: {choice}}}\n".encode()).push) == {"code": "ask", name: choice}
+    assert dict(parse(b"version: 1\n").push) == {"code": "ask"}
 
 
 def test_a_newer_version_is_refused_before_what_it_may_bring() -> None:

@@ -36,7 +36,7 @@ def require_parts(*, path: str | None) -> None:
         UsageError: Git, torch or scikit-learn is missing.
     """
     if shutil.which("git", path=path) is None:
-        raise UsageError("git is not on PATH", do="install Git 2.28 or newer")
+        raise UsageError("git is not on PATH", do="install Git 2.30 or newer")
     missing = [name for module, name in NEEDS.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(

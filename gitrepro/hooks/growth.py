@@ -13,7 +13,7 @@ from ..store.repository import Repository
 from ..store.runs import RunTree
 from .place import PURGE, REF, setting
 
-_BASE: Final = "refs/gitrepro"
+OURS: Final = "refs/gitrepro"
 _REF: Final = re.compile(r"refs/(?!(heads|tags|remotes)/runs)([A-Za-z0-9_][A-Za-z0-9._-]*/)+runs")
 _SHOWN_AT_MOST: Final = 8
 _UNITE: Final = "`gitrepro pull`, then `gitrepro push`: it sends the union, and nothing of yours is lost"
@@ -27,7 +27,7 @@ def base_of(repository: Repository) -> str:
     """
     named = setting(repository, REF)
     if named is None:
-        return _BASE
+        return OURS
     if not _REF.fullmatch(named):
         raise UsageError(
             f"{REF} of this server is {named!r:.80}",

@@ -12,10 +12,12 @@ from ..policy import LEVELS
 from ..store import fs
 from ..store.repository import Repository
 from . import others
+from .learned import learn, policy_at_head
 from .place import (
     KINDS,
     LEVEL,
     PATTERNS,
+    POLICY,
     PREVIOUS,
     PYTHON,
     SERVER_KINDS,
@@ -73,6 +75,8 @@ def install_server(repository: Repository, *, python: str, level: str | None = N
     _check_python(python)
     patterns = patterns_of_server(repository)
     _install(repository, SERVER_KINDS, python, patterns)
+    if policy := policy_at_head(repository):
+        learn(repository, list(patterns), policy)
     repository.git("config", "--local", LEVEL, level or setting(repository, LEVEL) or LEVELS[0])
     return status(repository)
 
@@ -159,7 +163,7 @@ def remove(repository: Repository) -> Report:
         with fs.explained(f"cannot remove hooks from {folder}"):
             for kind in (*KINDS, *SERVER_KINDS):
                 _remove_one(folder / kind)
-    for key in (PYTHON, PATTERNS, LEVEL):
+    for key in (PYTHON, PATTERNS, POLICY, LEVEL):
         if setting(repository, key) is not None:
             repository.git("config", "--local", "--unset-all", key)
     return status(repository)

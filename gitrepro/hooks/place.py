@@ -14,6 +14,8 @@ SERVER_KINDS: Final = ("pre-receive",)
 """Those of one to which they push."""
 PYTHON: Final = "gitrepro.python"
 PATTERNS: Final = "gitrepro.resultTags"
+POLICY: Final = "gitrepro.policy"
+"""The object of the policy on the default branch whose patterns `gitrepro.resultTags` of a server holds."""
 LEVEL: Final = "gitrepro.level"
 """The least that a server asks of a result. It is set where the hooks of a server are installed, and nowhere else."""
 REF: Final = "gitrepro.ref"

@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 
 import gitrepro
+from gitrepro.audit.gate import declare
 from gitrepro.store import fs
 from gitrepro.store.objects import BlobStore, digest_of
 from gitrepro.store.place import store_of
 from gitrepro.sync.blobs.layout import object_key
 from gitrepro.sync.later import push_when_over
 from tests.conftest import Cli, Git
-from tests.recorded_runs import opened, record_run
+from tests.recorded_data import digits
+from tests.recorded_runs import ADA, NOW, opened, record_run
 from tests.store.stores import large, put_large, put_packed, put_tree, spoil
 
 FILES = {"a.txt": b"one", "b.bin": large(1)}
@@ -178,6 +180,53 @@ def test_runs_are_chosen_by_name_or_by_query(
     assert told["runs"] == [run_id]
     assert other not in told["runs"]
     assert not (tmp_path / "store" / "objects" / digest_of([large(3)])[3:5] / digest_of([large(3)])[5:]).exists()
+
+
+def test_runs_that_go_alone_take_their_results_with_them(
+    repo: Path, store: BlobStore, team: Path, run_id: str, warm_cli: Cli, git: Git
+) -> None:
+    other = record_run(repo)
+    declare(opened(repo), "result/mine", [run_id], identity=ADA, now=NOW)
+    git(repo, "tag", "-d", "result/mine")
+    declare(opened(repo), "result/both", [run_id, other], identity=ADA, now=NOW)
+
+    would = said(warm_cli("push", "--runs", run_id, "--dry-run", "--json", cwd=repo))
+    told = said(warm_cli("push", "--runs", run_id, "--json", cwd=repo))
+
+    assert (would["runs"], would["results"]) == (told["runs"], told["results"]) == ([run_id], 1)
+    later = warm_cli("push", "--runs", other, cwd=repo)
+    assert "pushed 1 run and 1 result" in later.stdout
+    assert git(team, "rev-parse", "refs/gitrepro/runs:results") == git(repo, "rev-parse", "refs/gitrepro/runs:results")
+
+
+def test_a_data_set_that_no_run_names_goes_by_its_name_and_comes_in_another_clone(
+    repo: Path, team: Path, warm_cli: Cli, git: Git, tmp_path: Path
+) -> None:
+    follow(warm_cli, repo, tmp_path / "store")
+    record, _ = digits(repo)
+
+    assert warm_cli("push", cwd=repo).returncode == 0
+    assert not (tmp_path / "store" / "gitrepro-store.yaml").exists()
+    would = warm_cli("push", "--data", "digits", "--dry-run", cwd=repo)
+    assert "of data sets to store" in would.stdout, would.stderr
+    told = said(warm_cli("push", "--data", f"digits@{record.version}", "--json", cwd=repo))
+    assert told["stores"][0]["blobs"] > 0
+    assert said(warm_cli("push", "--data", "digits", "--json", cwd=repo))["stores"][0]["blobs"] == 0
+
+    other = clone(team, git)
+    assert warm_cli("init", cwd=other).returncode == 0
+    follow(warm_cli, other, tmp_path / "store")
+    done = warm_cli("data", "get", "digits", cwd=other)
+    assert done.returncode == 0, done.stderr
+    assert warm_cli("split", "show", f"digits@{record.version}", "--json", cwd=other).returncode == 0
+
+
+def test_a_data_set_that_nobody_knows_stops_the_push_before_anything_goes(
+    repo: Path, team: Path, run_id: str, warm_cli: Cli, git: Git
+) -> None:
+    assert warm_cli("push", "--data", "nothing", cwd=repo).returncode == 3
+    assert warm_cli("push", "--data", "digits", "--no-blobs", cwd=repo).returncode == 2
+    assert not git(team, "for-each-ref", "refs/gitrepro")
 
 
 def test_a_run_that_nobody_knows_is_not_found_and_nothing_goes(

@@ -624,3 +624,86 @@ def test_a_level_without_a_server_is_a_usage_error(repo: Path, cli: Cli) -> None
     done = cli("hooks", "install", "--level", "strict", cwd=repo)
 
     assert (done.returncode, "--level is what a server asks" in done.stderr) == (2, True)
+
+
+# -- what the server learns, and what does not count yet
+
+
+def test_a_policy_that_is_new_on_the_default_branch_is_taken_up_without_installing_again(
+    repo: Path, server: Path, push: Push, git: Git, starts: Callable[[], int]
+) -> None:
+    commit_file(repo, ".gitrepro.yaml", 'version: 1\nresults: {"final/*": strict}\n')
+    passed(push("main"))
+    git(repo, "tag", "final/x")
+    git(repo, "tag", "v1")
+
+    refused(push("final/x"), "tag final/x is refused")
+    assert git(server, "config", "gitrepro.resultTags") == "result/* final/*"
+    assert hooks.status(opened(server)).ok
+    before = starts()
+    passed(push("v1"))
+    assert starts() == before
+
+
+def test_a_pattern_that_is_new_at_the_tagged_commit_alone_is_asked_and_not_taken_up(
+    repo: Path, server: Path, push: Push, git: Git
+) -> None:
+    passed(push("main"))
+    commit_file(repo, ".gitrepro.yaml", 'version: 1\nresults: {"*": minimal}\n')
+    git(repo, "tag", "v1")
+
+    refused(push("v1"), "tag v1 is refused")
+    assert git(server, "config", "gitrepro.resultTags") == "result/*"
+
+
+def test_a_policy_that_does_not_parse_takes_back_nothing(repo: Path, server: Path, push: Push, git: Git) -> None:
+    first = git(repo, "rev-parse", "HEAD")
+    commit_file(repo, ".gitrepro.yaml", 'version: 1\nresults: {"final/*": strict}\n')
+    passed(push("main"))
+    hooks.install_server(opened(server), python=sys.executable)
+    commit_file(repo, ".gitrepro.yaml", "results: [")
+    passed(push("main"))
+    git(repo, "tag", "final/x", first)
+
+    refused(push("final/x"), "tag final/x is refused")
+    assert git(server, "config", "gitrepro.resultTags") == "result/* final/*"
+
+
+def test_a_replaced_policy_does_not_hide_a_new_one(repo: Path, server: Path, push: Push, git: Git) -> None:
+    commit_file(repo, ".gitrepro.yaml", 'version: 1\nresults: {"final/*": strict}\n')
+    passed(push("main"))
+    blob = git(repo, "rev-parse", "HEAD:.gitrepro.yaml")
+    other = git(server, "hash-object", "-w", "-t", "blob", "/dev/null")
+    git(server, "config", "gitrepro.policy", other)
+    git(server, "update-ref", f"refs/replace/{blob}", other)
+    git(repo, "tag", "final/x")
+
+    refused(push("final/x"), "tag final/x is refused")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_result_whose_runs_wait_in_an_inbox_is_refused_with_the_command_that_takes_them_in(
+    repo: Path, server: Path, push: Push, together: bool
+) -> None:
+    declared(repo)
+    inbox = f"refs/gitrepro/runs:{INBOX}"
+    if not together:
+        passed(push(inbox))
+
+    refused(
+        push("result/x", *([inbox] if together else [])), f"wait in an inbox, {INBOX}", "`gitrepro push` takes them"
+    )
+    passed(push("--atomic", "refs/gitrepro/runs", f":{INBOX}", "result/x"))
+
+
+def test_where_runs_are_a_branch_those_by_the_usual_name_stay_guarded(
+    repo: Path, server: Path, push: Push, git: Git
+) -> None:
+    record_run(repo)
+    record_run(repo)
+    passed(push(*RUNS))
+    git(server, "config", "gitrepro.ref", "refs/heads/gitrepro/runs")
+
+    refused(push("--delete", "refs/gitrepro/runs"), "is not deleted")
+    refused(push("--force", "refs/gitrepro/runs^:refs/gitrepro/runs"), "it would lose what it holds")
+    passed(push("refs/gitrepro/runs:refs/heads/gitrepro/runs"))
