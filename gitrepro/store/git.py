@@ -142,7 +142,21 @@ def run(
     Raises:
         ChildFailed: it exited with another code than 0; the error holds its last words.
     """
-    result = attempt(args, cwd=cwd, input=input, env=env)
+    return _output(attempt(args, cwd=cwd, input=input, env=env), args, cwd)
+
+
+def config(args: Sequence[str], *, cwd: Path, git_dir: Path | None = None) -> bytes:
+    """What `git config` tells; nothing where no such setting is made.
+
+    Raises:
+        ChildFailed: it did not get to tell: it was killed, or the configuration cannot be read.
+    """
+    asked = [*([f"--git-dir={git_dir}"] if git_dir else []), "config", *args]
+    result = attempt(asked, cwd=cwd)
+    return b"" if result.returncode == 1 else _output(result, asked, cwd)
+
+
+def _output(result: subprocess.CompletedProcess[bytes], args: Sequence[str], cwd: Path) -> bytes:
     if result.returncode:
         words = result.stderr.decode(errors="replace").strip().splitlines()
         named = (arg for before, arg in zip(["", *args], args, strict=False) if before != "-c")

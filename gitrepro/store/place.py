@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from ..errors import ChildFailed, StorageError, Unsafe
+from ..errors import StorageError, Unsafe
 from . import fs, git
 from .objects import BlobStore
 from .pruned import FOLDER as PRUNED
@@ -101,11 +101,8 @@ def _may_name(path: str, _mtime_ns: int, size_bytes: int) -> bool:
 
 @lru_cache(maxsize=64)
 def _asked(place: Path, _files: object, _given: object) -> str:
-    try:
-        # By the last word: a clone's own setting stands over that of its user.
-        return git.run(["config", "-z", "--get", SETTING], cwd=place).decode(errors="surrogateescape").rstrip("\0")
-    except ChildFailed:
-        return ""
+    # By the last word: a clone's own setting stands over that of its user.
+    return git.config(["-z", "--get", SETTING], cwd=place).decode(errors="surrogateescape").rstrip("\0")
 
 
 def _no_store(folder: Path) -> StorageError:

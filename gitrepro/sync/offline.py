@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from ..errors import ChildFailed, RemoteError
+from ..errors import RemoteError
+from ..store import git
 from ..store.repository import Repository
 
 VARIABLE: Final = "GITREPRO_OFFLINE"
@@ -17,11 +18,9 @@ def switched_off(repository: Repository) -> str | None:
     """What switches the network off, in words; None where nothing does. The variable stands over the setting."""
     if (told := os.environ.get(VARIABLE)) is not None:
         return None if told.lower() in _OFF else f"{VARIABLE} is {told!r:.20}"
-    try:
-        told = repository.git("config", "--type=bool", "--get", SETTING).decode().strip()
-    except ChildFailed:
-        return None
-    return f"{SETTING} is true" if told == "true" else None
+    place = repository.work_tree or repository.git_dir
+    told = git.config(["--type=bool", "--get", SETTING], cwd=place, git_dir=repository.git_dir)
+    return f"{SETTING} is true" if told.strip() == b"true" else None
 
 
 def check_on(repository: Repository) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from .. import policy
 from ..errors import ChildFailed, ConfigError, NotFound, UsageError
+from ..store import git
 from ..store.repository import Repository
 from .blobs import opening
 
@@ -142,10 +143,7 @@ def _forget(repository: Repository, name: str) -> bool:
 
 
 def _settings(repository: Repository) -> list[tuple[str, str]]:
-    try:
-        told = repository.git("config", "-z", "--get-regexp", rf"^{SECTION}\.")
-    except ChildFailed:
-        return []
+    told = git.config(["-z", "--get-regexp", rf"^{SECTION}\."], cwd=_top(repository), git_dir=repository.git_dir)
     pairs = (entry.partition("\n") for entry in told.decode(errors="surrogateescape").split("\0") if entry)
     return [(key, value) for key, _, value in pairs]
 

@@ -283,6 +283,21 @@ def test_without_any_git_remote_it_is_said_what_to_do(repo: Path, run_id: str, w
         assert warm_cli(verb, cwd=repo).returncode == 2
 
 
+def test_a_git_that_dies_while_it_is_asked_for_settings_is_no_repository_without_remotes(
+    repo: Path, team: Path, run_id: str, warm_cli: Cli, tmp_path: Path
+) -> None:
+    real = shutil.which("git")
+    dying = tmp_path / "bin" / "git"
+    dying.parent.mkdir()
+    dying.write_text(f'#!/bin/sh\ncase "$*" in *get-regexp*remote*) kill -KILL $$;; esac\nexec {real} "$@"\n')
+    dying.chmod(0o755)
+
+    done = warm_cli("push", cwd=repo, env={"PATH": f"{dying.parent}{os.pathsep}{os.environ['PATH']}"})
+
+    assert done.returncode == 6, done.stderr
+    assert "git config failed" in done.stderr
+
+
 def test_quiet_says_nothing(repo: Path, team: Path, run_id: str, warm_cli: Cli, tmp_path: Path) -> None:
     follow(warm_cli, repo, tmp_path / "store")
 

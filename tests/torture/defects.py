@@ -12,9 +12,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.sync.servers import SSHD
+
 from .case import Trial, needs_strace
 from .cases import belongings as users
-from .cases import calls, crowds, damage, disks, ends, hostile, keeping, kills, order, powercut, races, stores, workers
+from .cases import (
+    calls,
+    crowds,
+    cuts,
+    damage,
+    disks,
+    ends,
+    hostile,
+    keeping,
+    kills,
+    order,
+    powercut,
+    pushes,
+    races,
+    senders,
+    stores,
+    workers,
+)
 from .mutants import MUTANTS
 from .world import FOLD, LIFE, World
 
@@ -174,6 +193,31 @@ DEFECTS = (
         found_by="a clock that jumps",
         attempt=_trial(ends.jumping_clock, "wall clock"),
         needs=lambda _: "" if ends.faketime() else "faketime is not installed",
+    ),
+    Defect(
+        mutant="cut taken for the end", found_by="cut lines", attempt=_trial(cuts.over_git, "cut taken for the end")
+    ),
+    Defect(
+        mutant="lock of the dead",
+        found_by="kill -9 at random of a push",
+        attempt=_trial(pushes.push_at_random, "lock of the dead"),
+        at_most=40,
+        small=False,
+    ),
+    Defect(mutant="ours alone", found_by="4 clones that push at once", attempt=_trial(pushes.few_clones, "ours alone")),
+    Defect(
+        mutant="written in place there",
+        found_by="kill -9 at a system call",
+        attempt=_control(senders.sent_control),
+        small=False,
+        needs=needs_strace,
+    ),
+    Defect(
+        mutant="tables first",
+        found_by="cut lines",
+        attempt=_trial(cuts.sending_by_sftp, "tables first"),
+        small=False,
+        needs=lambda _: "" if SSHD else "sshd is not installed",
     ),
     Defect(mutant="raw terminal", found_by="hostile records", attempt=_control(hostile.control_terminal)),
 )

@@ -23,7 +23,7 @@ from gitrepro.store.fold import Identity
 from gitrepro.store.index import Index
 from gitrepro.store.objects import BlobStore, batch
 
-from . import harm, litter, traffic
+from . import harm, litter, traffic, travel
 from .mutants import plant, replace
 
 IDENTITY = Identity(name="Ada Lovelace", email="ada@example.org")
@@ -258,6 +258,53 @@ def fold_all(*, mutant: str = "") -> None:
         sys.exit(error.exit_code)
 
 
+def fill(acks: str) -> None:
+    """Fill the store with small blobs, larger ones and one in pieces; say their names, that of the root first."""
+    root, names = travel.fill(repository.find(Path.cwd(), os.environ).home / "store")
+    say(acks, " ".join(["kept", root, *names]))
+
+
+def send(
+    told: str, url: str, *, options: dict[str, str] | None = None, seed: int | None = None, mutant: str = ""
+) -> None:
+    """Send what `fill` filled to a store remote; say how many blobs went. With a seed, also some that only it has."""
+    plant(mutant)
+    _move(lambda: travel.send(repository.find(Path.cwd(), os.environ), url, options or {}, seed), told)
+
+
+def fetch(told: str, url: str, *, options: dict[str, str] | None = None, mutant: str = "") -> None:
+    """Fetch what `fill` filled from a store remote; say how many blobs came."""
+    plant(mutant)
+    _move(lambda: travel.fetch(repository.find(Path.cwd(), os.environ), url, options or {}), told)
+
+
+def _move(act: Callable[[], int], told: str) -> None:
+    try:
+        say(told, f"{act()}")
+    except GitreproError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def team(told: str, *, runs: int, mutant: str = "") -> None:
+    """Record runs, one after the other, and push each; of each say its id, the milliseconds and the retries."""
+    plant(mutant)
+    for line in travel.record_and_push(Path.cwd(), runs):
+        say(told, line)
+
+
+def agree(*, mutant: str = "") -> None:
+    """Push and pull until nothing is left to say."""
+    plant(mutant)
+    travel.agree(Path.cwd())
+
+
+def laws(what: str, *, examples: int, steps: int, seed: int, mutant: str = "") -> None:
+    """Look for a counterexample to the laws of the union, or in the machine of three clones and a remote."""
+    plant(mutant)
+    travel.LAWS[what](examples, steps, seed)
+
+
 def command(*argv: str, mutant: str = "") -> None:
     """The real command line, `gitrepro record -- ...` among them."""
     from gitrepro.cli.main import main
@@ -281,6 +328,12 @@ JOBS: dict[str, Callable[..., None]] = {
     "recover for ever": recover_for_ever,
     "queue": queue,
     "fold": fold_all,
+    "fill": fill,
+    "send": send,
+    "fetch": fetch,
+    "team": team,
+    "agree": agree,
+    "laws": laws,
     "command": command,
 }
 
@@ -298,6 +351,9 @@ def preload() -> None:
     import gitrepro.cli.label
     import gitrepro.cli.main
     import gitrepro.cli.note
+    import gitrepro.cli.pull
+    import gitrepro.cli.purge
+    import gitrepro.cli.push
     import gitrepro.cli.record
     import gitrepro.cli.tag
     import gitrepro.run.found
@@ -305,6 +361,12 @@ def preload() -> None:
     import gitrepro.store.objects.index
     import gitrepro.store.objects.output
     import gitrepro.store.objects.recipes
+    import gitrepro.sync.blobs.drivers.directory
+    import gitrepro.sync.blobs.drivers.http
+    import gitrepro.sync.blobs.drivers.ssh
+    import gitrepro.sync.blobs.fetching
+    import gitrepro.sync.blobs.sending
+    import gitrepro.sync.bundles
 
     assert blake3 and dulwich and pyarrow and gitrepro.cli and fs
     sys.stdout.flush()

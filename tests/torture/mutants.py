@@ -13,7 +13,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,8 @@ def ref_first() -> None:
         return moved
 
     replace(gitobjects.GitObjects, "write", write)
-    replace(fold, "move_ref", move)
+    for module in (fold, import_module("gitrepro.store.lead")):
+        replace(module, "move_ref", move)
 
 
 def object_locks() -> None:
@@ -419,6 +420,93 @@ def user_index() -> None:
     replace(worktree, "_update", update)
 
 
+def cut_taken_for_the_end() -> None:
+    """A line that is cut has said all that it had to say."""
+    from gitrepro.errors import RemoteError
+    from gitrepro.sync.blobs.counted import Counted
+    from gitrepro.sync.blobs.drivers import http
+    from gitrepro.sync.runs import transport
+
+    read, write, ask, body = Counted.read, Counted.write, transport._git, http.HttpDriver._body
+
+    def body_so_far(self: http.HttpDriver, *args: Any) -> Iterator[bytes]:
+        with suppress(http._Retry):
+            yield from body(self, *args)
+
+    def read_what_comes(self: Counted, key: str, **options: Any) -> Iterator[bytes]:
+        with suppress(RemoteError):
+            yield from read(self, key, **options)
+
+    def write_what_goes(self: Counted, *args: Any) -> None:
+        with suppress(RemoteError):
+            write(self, *args)
+
+    def never_fails(repository: Any, args: Any, *more: Any) -> Any:
+        done = ask(repository, args, *more)
+        if done.returncode and args[0] == "-c" and ("fetch" in args or "push" in args):
+            done.returncode = 0
+            told = [f" \t{spec}\t[new reference]" for spec in args[args.index("--end-of-options") + 2 :]]
+            done.stdout = "\n".join(told).encode() if "push" in args else b""
+        return done
+
+    replace(Counted, "read", read_what_comes)
+    replace(Counted, "write", write_what_goes)
+    replace(http.HttpDriver, "_body", body_so_far)
+    replace(transport, "_git", never_fails)
+
+
+def lock_of_the_dead() -> None:
+    """Who syncs makes a lock and removes it at the end: one who is killed stands in the way of all who come later."""
+    from gitrepro.sync.runs import pulling, pushing
+
+    @contextmanager
+    def alone(found: repository.Repository) -> Iterator[None]:
+        lock = found.home / "sync.lock"
+        lock.unlink(missing_ok=True)
+        lock.mkdir()
+        yield
+        lock.rmdir()
+
+    for module in (pulling, pushing):
+        replace(module, "alone", alone)
+
+
+def ours_alone() -> None:
+    """The union of two sides is ours."""
+    from gitrepro.sync import union as unions
+
+    real = unions.united
+    replace(unions, "united", lambda trees, ours, theirs: real(trees, ours or theirs, ours or theirs))
+
+
+def written_in_place_there() -> None:
+    """A folder that is a store remote gets its files under their own names from the first byte on."""
+    from gitrepro.sync.blobs.drivers.directory import DirectoryDriver
+
+    def write(self: DirectoryDriver, key: str, parts: Any, _size_bytes: int) -> None:
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb", buffering=0) as file:
+            for part in parts:
+                for at in range(0, len(part), 1 << 14):
+                    file.write(part[at : at + (1 << 14)])
+
+    replace(DirectoryDriver, "write", write)
+
+
+def tables_first() -> None:
+    """The table of a pack goes to a store remote before the pack."""
+    from gitrepro.sync.blobs import layout, sending
+
+    send_pack = sending._Sending._send_pack
+
+    def table_and_pack(self: Any, planned: Any) -> None:
+        self._put(layout.index_key(planned.name), planned.table)
+        send_pack(self, planned)
+
+    replace(sending._Sending, "_send_pack", table_and_pack)
+
+
 def no_sigterm() -> None:
     """SIGTERM ends the program as it does without us."""
     replace(handle, "preemptable", lambda *_, **__: None)
@@ -474,6 +562,11 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "one temporary name": one_temporary_name,
     "stale index": stale_index,
     "user index": user_index,
+    "cut taken for the end": cut_taken_for_the_end,
+    "lock of the dead": lock_of_the_dead,
+    "ours alone": ours_alone,
+    "written in place there": written_in_place_there,
+    "tables first": tables_first,
     "no sigterm": no_sigterm,
     "wall clock": wall_clock,
     "raw terminal": raw_terminal,

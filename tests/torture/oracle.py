@@ -279,7 +279,8 @@ def _belongings(repo: Path) -> Iterable[tuple[str, str]]:
 
 
 def _ours(path: str) -> bool:
-    ours = (".git/gitrepro", ".git/refs/gitrepro", ".git/logs/refs/gitrepro", ".git/objects")
+    refs = [f".git/{place}refs/{name}" for place in ("", "logs/") for name in ("gitrepro", "gitrepro-remotes")]
+    ours = (".git/gitrepro", ".git/objects", *refs)
     return any(path == place or path.startswith(f"{place}/") for place in ours)
 
 
@@ -288,7 +289,7 @@ def _digest(path: Path) -> str:
         return f"link {path.readlink()}"
     data = path.read_bytes()
     if path.name == "packed-refs":
-        data = b"".join(line for line in data.splitlines(True) if b" refs/gitrepro/" not in line)
+        data = b"".join(line for line in data.splitlines(True) if b" refs/gitrepro" not in line)
     return f"{path.stat().st_mode:o} {hashlib.sha256(data).hexdigest()}"
 
 

@@ -6,20 +6,22 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from . import litter, oracle
 from .faults import Point, points, strike
 from .nursery import Nursery
 
+T = TypeVar("T")
 TRAIN = """\
 import os
 import gitrepro
@@ -44,8 +46,24 @@ class Place:
         return self.root / "repo"
 
     @property
+    def hub(self) -> Path:
+        """The bare repository that `repo` has as its remote."""
+        return self.root / "hub" / ".git"
+
+    @property
+    def remote(self) -> Path:
+        """The folder of a store remote."""
+        return self.root / "state" / "remote"
+
+    @property
     def acks(self) -> Path:
         return self.root / "acks"
+
+    @property
+    def last(self) -> str:
+        """The run that was acknowledged last."""
+        text = self.acks.read_text() if self.acks.exists() else ""
+        return next(reversed(re.findall(r"^start (\w+)$", text, re.M)), "")
 
     @property
     def errors(self) -> Path:
@@ -74,6 +92,8 @@ class Scenario:
 LIFE, DIRTY, RECOVER, LS = "start, log, finish, commit", "the same, dirty tree", "recover", "ls"
 FOLD, TAG, LABEL, NOTE = "fold", "tag", "label", "note"
 STOCK = "blobs put in a batch: files, packs, a recipe"
+PUSH, PULL, PURGE = "push", "pull", "purge"
+SEND, FETCH = "blobs sent to a folder", "blobs fetched from a folder"
 ADD, COLLECT = "data add", "gc: dead files and packs, packs written anew, the trash"
 TAG_NAME, WORD = "result/kept", "kept"
 _LOGGING = {"warned": "{warned}"}
@@ -89,6 +109,11 @@ SCENARIOS = {
     ADD: Scenario(template="folder", job="command", args=("data", "add", "data", "digits", "--label", "folder")),
     COLLECT: Scenario(template="littered", job="command", args=("gc", "--yes")),
     NOTE: Scenario(template="recorded", job="command", args=("note", "@last", WORD)),
+    PUSH: Scenario(template="guarded", job="command", args=("push", "--quiet")),
+    PULL: Scenario(template="behind", job="command", args=("pull", "--quiet")),
+    PURGE: Scenario(template="ahead", job="command", args=("purge", "--yes", "{last}")),
+    SEND: Scenario(template="stored", job="send", args=("{told}", "{remote}")),
+    FETCH: Scenario(template="remote", job="fetch", args=("{told}", "{remote}")),
 }
 
 
@@ -106,6 +131,8 @@ class World:
     shared: Path
     nursery: Nursery = field(init=False)
     _points: dict[str, list[Point]] = field(default_factory=dict)
+    _running: dict[str, Any] = field(default_factory=dict)
+    _servers: ExitStack = field(default_factory=ExitStack)
     _count: int = 0
 
     def __enter__(self) -> World:
@@ -114,7 +141,18 @@ class World:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._servers.close()
         self.nursery.__exit__(kind, error, at)
+
+    def server(self, make: Callable[[Path], AbstractContextManager[T]]) -> T:
+        """What runs as long as this world does; made by the first who asks."""
+        name = make.__name__
+        if name not in self._running:
+            folder = self.scratch / f"server-{name}"
+            folder.mkdir(parents=True)
+            self._running[name] = self._servers.enter_context(make(folder))
+        running: T = self._running[name]
+        return running
 
     def place(self, template: str) -> Place:
         """A fresh copy of a template: one of `TEMPLATES`."""
@@ -166,13 +204,20 @@ class World:
         assert struck.code == 0, f"{scenario} fails without any fault: {place.said}"
         ours = points(struck.trace, within=place.root / "repo")
         ours += [point for point in points(struck.trace, within=place.root) if point.place.startswith("state")]
+        ours += points(struck.trace, within=place.root / "hub")
         (into / "points.json").write_text(json.dumps([dataclasses.asdict(point) for point in ours]))
         self.drop(place)
 
     def begin(self, place: Place, scenario: str, *, mutant: str = "") -> int:
         """Start the program of a scenario in `place`, held."""
         program = SCENARIOS[scenario]
-        names = {"acks": place.acks, "warned": place.root / "warned"}
+        names = {
+            "acks": place.acks,
+            "warned": place.root / "warned",
+            "told": place.root / "told",
+            "remote": place.remote,
+            "last": place.last,
+        }
         args = [arg.format(**names) for arg in program.args]
         options = {
             name: value.format(**names) if isinstance(value, str) else value for name, value in program.options.items()
@@ -221,6 +266,62 @@ class World:
         assert self.run(place, "command", *SCENARIOS[ADD].args) == 0, place.said
         litter.leave(place.repo / ".git" / "gitrepro" / "store", back=place.root / "back")
 
+    def _ahead(self, place: Place) -> None:
+        """A bare repository with a run, and two runs here that are not there."""
+        oracle.git(place.root, "init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(place.hub))
+        oracle.git(place.repo, "remote", "add", "origin", "../hub/.git")
+        oracle.git(place.repo, "push", "--quiet", "origin", "main")
+        self._record(place, 1)
+        self._push(place)
+        self._record(place, 2)
+
+    def _guarded(self, place: Place) -> None:
+        """As `ahead`; and the bare repository has the hook of a server."""
+        self._ahead(place)
+        there = {"cwd": place.hub, "errors": place.errors}
+        assert self.nursery.run("command", "hooks", "install", "--server", **there) == 0, place.said
+
+    def _behind(self, place: Place) -> None:
+        """As `ahead`; and there are two runs that are not here."""
+        self._ahead(place)
+        aside = place.root / "aside"
+        shutil.copytree(place.repo, aside, symlinks=True)
+        self._record(place, 2)
+        self._push(place)
+        shutil.rmtree(place.repo)
+        aside.rename(place.repo)
+        (place.repo / ".git" / "gitrepro" / "clone-id").unlink()  # it is the one of who has pushed
+        # Those of the copy went to the remote with the others; these have stayed here.
+        self._record(place, 1)
+
+    def _record(self, place: Place, runs: int) -> None:
+        for number in range(runs):
+            assert self.run(place, "life", str(place.acks), steps=3, number=number) == 0, place.said
+
+    def _push(self, place: Place) -> None:
+        assert self.run(place, "command", "push", "--quiet") == 0, place.said
+
+    def _stored(self, place: Place) -> None:
+        """A store with blobs of all sizes."""
+        place.remote.parent.mkdir(exist_ok=True)
+        assert self.run(place, "fill", str(place.acks)) == 0, place.said
+
+    def _remote(self, place: Place) -> None:
+        """A store remote with all of them, and a store with none."""
+        self._stored(place)
+        assert self.run(place, "send", str(place.root / "before"), str(place.remote)) == 0, place.said
+        shutil.rmtree(place.repo / ".git" / "gitrepro" / "store")
+
+    def _bundled(self, place: Place) -> None:
+        """A file with runs that are not here."""
+        self._behind(place)
+        aside = place.root / "aside"
+        shutil.copytree(place.repo, aside, symlinks=True)
+        assert self.run(place, "command", "pull", "--quiet") == 0, place.said
+        assert self.run(place, "command", "push", "--bundle", "../bundle") == 0, place.said
+        shutil.rmtree(place.repo)
+        aside.rename(place.repo)
+
     def _rich(self, place: Place) -> None:
         """Something in every corner of a repository that a tracker could disturb."""
         repo = place.repo
@@ -249,6 +350,12 @@ TEMPLATES: dict[str, Callable[[World, Place], None]] = {
     "queued": World._queued,
     "folder": World._folder,
     "littered": World._littered,
+    "ahead": World._ahead,
+    "guarded": World._guarded,
+    "behind": World._behind,
+    "stored": World._stored,
+    "remote": World._remote,
+    "bundled": World._bundled,
     "rich": World._rich,
 }
 

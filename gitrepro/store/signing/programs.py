@@ -67,8 +67,8 @@ def is_on(repository: Repository) -> bool:
 def read(repository: Repository) -> Settings:
     """The settings of signatures, programs only from configuration of the user or the machine."""
     wanted = "|".join(key.replace(".", "[.]") for key in _KEYS)
-    asked = ["config", "--show-scope", "-z", "--get-regexp", f"^({wanted})$"]
-    told = git.attempt(asked, cwd=repository.work_tree or repository.git_dir).stdout.decode(errors="replace")
+    asked = ["--show-scope", "-z", "--get-regexp", f"^({wanted})$"]
+    told = git.config(asked, cwd=repository.work_tree or repository.git_dir).decode(errors="replace")
     fields = iter(told.split("\0")[:-1])
     values: dict[str, str] = {}
     scopes: dict[str, str] = {}

@@ -116,7 +116,7 @@ def remote_names(repository: Repository) -> list[str]:
 
 def _settings(repository: Repository) -> dict[str, list[str]]:
     place = repository.work_tree or repository.git_dir
-    told = git.attempt([f"--git-dir={repository.git_dir}", "config", "-z", "--get-regexp", _WANTED], cwd=place).stdout
+    told = git.config(["-z", "--get-regexp", _WANTED], cwd=place, git_dir=repository.git_dir)
     found: dict[str, list[str]] = {}
     for entry in told.decode("utf-8", "surrogateescape").split("\0"):
         key, newline, value = entry.partition("\n")

@@ -6,6 +6,7 @@ from . import (
     belongings,
     calls,
     crowds,
+    cuts,
     damage,
     disks,
     ends,
@@ -14,7 +15,9 @@ from . import (
     kills,
     order,
     powercut,
+    pushes,
     races,
+    senders,
     stores,
     workers,
 )
@@ -34,4 +37,7 @@ CASES = (
     *belongings.CASES,
     *powercut.CASES,
     *kills.CASES,
+    *cuts.CASES,
+    *pushes.CASES,
+    *senders.CASES,
 )
