@@ -19,8 +19,8 @@ def switched_off(repository: Repository) -> str | None:
     if (told := os.environ.get(VARIABLE)) is not None:
         return None if told.lower() in _OFF else f"{VARIABLE} is {told!r:.20}"
     place = repository.work_tree or repository.git_dir
-    told = git.config(["--type=bool", "--get", SETTING], cwd=place, git_dir=repository.git_dir)
-    return f"{SETTING} is true" if told.strip() == b"true" else None
+    said = git.config(["--type=bool", "--get", SETTING], cwd=place, git_dir=repository.git_dir)
+    return f"{SETTING} is true" if said.strip() == b"true" else None
 
 
 def check_on(repository: Repository) -> None:

@@ -95,6 +95,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         count, rest = rest.split("/", 1)
         self.whole(rest, cut=int(count) * seen[self.path])
 
+    def head(self, rest):
+        count, rest = rest.split("/", 1)
+        if seen[self.path] > 1:
+            return self.plain(rest)
+        text = "HTTP/1.1 200 OK\r\nServer: web\r\nContent-Length: %d\r\nX: y\r\n\r\n" % len(self.data(rest))
+        self.wfile.write(text.encode()[: int(count)])
+        self.close_connection = True
+
     def shut(self, rest):
         self.close_connection = True
         if seen[self.path] > 1:
@@ -242,6 +250,14 @@ def test_all_of_it_comes_however_the_server_behaves(web: Web, how: str) -> None:
 
     assert read(found, KEY) == DATA
     assert read(found, KEY, start=1000, length=5000) == DATA[1000:6000]
+
+
+@pytest.mark.parametrize("count", [5, 15, 17, 25, 30, 47, 50, 53, 57])
+def test_an_answer_that_ends_within_its_head_is_none(web: Web, count: int) -> None:
+    found = driver(web, f"head/{count}")
+
+    assert read(found, KEY) == DATA
+    assert driver(web, f"head/0{count}").size(KEY) == len(DATA)
 
 
 @pytest.mark.parametrize("how", ["plain", "chunked", "until", "moved"])

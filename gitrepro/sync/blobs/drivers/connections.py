@@ -8,7 +8,7 @@ import threading
 import urllib.request
 from collections import defaultdict
 from functools import cache
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -19,6 +19,39 @@ _DRAINED_BYTES: Final = 64 << 10
 """So much of a body that nobody wants is read to keep its connection."""
 
 _Place = tuple[str, str, int]
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer with a whole head: Python takes one that is cut for one of no length, or of a smaller one."""
+
+    def begin(self) -> None:
+        whole: Any = self.fp
+        self.fp = _Head(whole)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:
+                self.fp = whole
+
+
+@final
+class _Head:
+    """The lines of a head, each with its end."""
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+        self._read = 0
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._lines.readline(limit)
+        # No line at all is how a server closes a connection: http.client has a word of its own for that.
+        if (self._read or line) and not line.endswith(b"\n") and len(line) != limit:
+            raise http.client.IncompleteRead(line)
+        self._read += 1
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lines, name)
 
 
 @final
@@ -105,9 +138,13 @@ class Connections:
         return connection
 
     def _connection(self, scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+        made: http.client.HTTPConnection
         if scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=_context())
-        return http.client.HTTPConnection(host, port, timeout=self._timeout_seconds)
+            made = http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=_context())
+        else:
+            made = http.client.HTTPConnection(host, port, timeout=self._timeout_seconds)
+        made.response_class = _Response
+        return made
 
     def _drop(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
