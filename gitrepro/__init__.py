@@ -15,16 +15,50 @@ from typing import TYPE_CHECKING, Any
 from . import errors
 
 if TYPE_CHECKING:
+    from .run.batching import accumulate
     from .run.data import dataset
+    from .run.finding import find_batch_size
     from .run.found import runs
+    from .run.guarding import Budget, Divergence, EarlyStopping, NoLearning, NonFinite
     from .run.handle import Run
     from .run.loading import load_checkpoint
     from .run.recorder import record
+    from .run.sampling import sample_generator
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "dataset", "errors", "load_checkpoint", "record", "runs"]
+__all__ = [
+    "Budget",
+    "Divergence",
+    "EarlyStopping",
+    "NoLearning",
+    "NonFinite",
+    "Run",
+    "__version__",
+    "accumulate",
+    "dataset",
+    "errors",
+    "find_batch_size",
+    "load_checkpoint",
+    "record",
+    "runs",
+    "sample_generator",
+]
 
-_HOMES = {"Run": "handle", "dataset": "data", "load_checkpoint": "loading", "record": "recorder", "runs": "found"}
+_HOMES = {
+    "Budget": "guarding",
+    "Divergence": "guarding",
+    "EarlyStopping": "guarding",
+    "NoLearning": "guarding",
+    "NonFinite": "guarding",
+    "Run": "handle",
+    "accumulate": "batching",
+    "dataset": "data",
+    "find_batch_size": "finding",
+    "load_checkpoint": "loading",
+    "record": "recorder",
+    "runs": "found",
+    "sample_generator": "sampling",
+}
 
 
 def __getattr__(name: str) -> Any:

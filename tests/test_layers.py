@@ -50,35 +50,47 @@ ONLY = {
 
 ABOVE_STORE = {"rerun", "report", "demo", "ui", "integrations", "run", "audit", "checks", "data", "checkpoints"}
 HOMES: dict[str, set[str]] = {
-    "PIL": {"checks", "data"},
-    "blake3": {"store", "records"},
+    "PIL": {"checks", "data", "integrations"},
+    "accelerate": {"integrations"},
+    "blake3": {"store", "records", "training"},
     "click": {"cli"},
     "dulwich": {"store"},
+    "hydra": {"integrations"},
+    "lightning": {"integrations"},
     "obstore": {"sync"},
+    "omegaconf": {"integrations"},
+    "optuna": {"integrations"},
+    "jax": {"training"},
     "numpy": ABOVE_STORE | {"training", "capture", "analysis", "records"},
     "pandas": {"records"},
     "psutil": {"capture", "run", "launch"},
     "pyarrow": {"records", "data", "analysis", "store"},
+    "pynvml": {"training"},
     "scipy": {"analysis"},
-    "sklearn": {"checks", "data", "demo"},
+    "sklearn": {"checks", "data", "demo", "integrations"},
     "starlette": {"ui"},
+    "tensorflow": {"training"},
     "threadpoolctl": {"capture"},
     "torch": {"training", "checks", "checkpoints", "integrations", "rerun", "data", "demo"},
+    "transformers": {"integrations"},
     "yaml": {"policy", "capture"},
     "zstandard": {"store"},
 }
-IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {"nvidia-ml-py": "pynvml", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 
 # Loaded by path into interpreters where gitrepro is not installed, from Python 3.8 on.
 BY_PATH = (
     "bootstrap/sitecustomize.py",
+    "training/determinism.py",
+    "training/probing.py",
     "training/seeds.py",
+    *(f"training/{name}.py" for name in ("fingerprints", "inforce", "meters", "power", "steps", "tracing")),
     *(f"capture/{name}.py" for name in ("environment", "hardware", "modules")),
     *(f"capture/observing/{name}.py" for name in "arguments commands composed files plain watch".split()),
     *(f"capture/secrets/{name}.py" for name in ("names", "text", "tree")),
 )
 # Folders of which the files are loaded under one name, so that they find each other.
-TOGETHER = ("gitrepro.capture.observing.", "gitrepro.capture.secrets.")
+TOGETHER = ("gitrepro.capture.observing.", "gitrepro.capture.secrets.", "gitrepro.training.")
 YOUNGER_THAN_3_8 = {"graphlib", "tomllib", "zoneinfo"}
 
 

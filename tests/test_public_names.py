@@ -12,7 +12,23 @@ import pytest
 import gitrepro
 from gitrepro import errors
 
-PUBLIC = ["Run", "__version__", "dataset", "errors", "load_checkpoint", "record", "runs"]
+PUBLIC = [
+    "Budget",
+    "Divergence",
+    "EarlyStopping",
+    "NoLearning",
+    "NonFinite",
+    "Run",
+    "__version__",
+    "accumulate",
+    "dataset",
+    "errors",
+    "find_batch_size",
+    "load_checkpoint",
+    "record",
+    "runs",
+    "sample_generator",
+]
 
 # Kind → exit code and the `code` of its JSON form. Scripts lean on both.
 ERRORS = {

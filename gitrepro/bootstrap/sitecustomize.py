@@ -9,13 +9,19 @@ It prints nothing, raises nothing, and costs a start a few milliseconds; `import
 
 Without `GITREPRO_LIVE`, the run's live folder, it does nothing, and neither does it in the workers that multiprocessing
 or joblib start, nor in pip. It reads `GITREPRO_SEED` (the seed the run was asked to have), `GITREPRO_SEEDING` (`on`:
-set it) and `GITREPRO_ROOT` (the work tree whose modules count as the user's).
+set it), `GITREPRO_ROOT` (the work tree whose modules count as the user's), `GITREPRO_DETERMINISM` (see
+gitrepro.training.determinism) and `GITREPRO_STOP_AFTER_STEPS` (see gitrepro.training.probing).
 
 Each interpreter appends to a file of its own, `observed-<pid>-<monotonic ns>.jsonl`, a line per event:
 
     python         pid, ppid, argv, executable, version, cwd; launch where it is one of several ranks
     seeds          generators, after each library seen and each seeding call (call, argument, by, order)
     environment    environment, once NumPy or torch comes in, else at the end
+    meter          meter: what the training steps cost so far, twice a minute and at the end
+    trace_begin    setting: what is in force as the first step is made; with `GITREPRO_TRACE=on`; or trouble: why there
+                   is no trace
+    trace          rows and weights: see gitrepro.training.tracing
+    determinism    determinism: the mode of `GITREPRO_DETERMINISM` and the flags then in force, once torch is there
     opened         opened: the path of an event file of TensorBoard that is opened for writing
     config         config: all that is known by now of the program's configuration, each time it has grown
     end            generators, frameworks, local_modules, module_digests, outside_modules, usage; missing where the
@@ -153,6 +159,9 @@ class _Report:
         self._watch: Any = None
         self._modules: Any = None
         self._config: Any = None
+        self._flags: Any = None
+        self._tracer: Any = None
+        self._meter: Any = None
 
     def begin(self) -> None:
         import atexit
@@ -166,9 +175,27 @@ class _Report:
         _quietly(self._write, told)  # seeds are set even where the disk takes no word of it
         atexit.register(_quietly, self._end)
         _quietly(self._watch_seeds)
+        _quietly(self._switch_determinism)
         _quietly(self._watch_modules, argv)
         _quietly(self._watch_config)
         _quietly(self._watch_event_files)
+        _quietly(self._watch_steps)
+        _quietly(self._stop_after_steps)
+
+    def _switch_determinism(self) -> None:
+        mode = os.environ.get("GITREPRO_DETERMINISM", "")
+        switches = _helper("training.determinism") if mode else None
+        if switches is not None and mode in switches.MODES:
+            told = lambda seen: self._write({"event": "determinism", "determinism": seen})  # noqa: E731
+            switches.arm(mode, _helper("training.seeds").Finder, told)
+            self._flags = switches.flags
+
+    def _stop_after_steps(self) -> None:
+        count, folder = os.environ.get("GITREPRO_STOP_AFTER_STEPS", ""), os.environ.get("GITREPRO_STEPS", "")
+        if count.isdigit() and folder:
+            sys.modules["_gitrepro_training.seeds"] = _helper("training.seeds")
+            steps = _folder("training", "steps").shared()
+            _folder("training", "probing").Probe(steps, stop_after=int(count), folder=folder).start()
 
     def _watch_seeds(self) -> None:
         asked = os.environ.get("GITREPRO_SEED")
@@ -201,6 +228,41 @@ class _Report:
                 config.meet(library, sys.modules[library])
         self._config = config
 
+    def _watch_steps(self) -> None:
+        # Nothing of it is loaded in a program that trains nothing.
+        finder = _helper("training.seeds").Finder(("torch.optim.optimizer",), self._measure)
+        sys.meta_path.insert(0, finder)
+
+    def _measure(self, *_met: Any, **_more: Any) -> None:
+        sys.modules["_gitrepro_training.seeds"] = _helper("training.seeds")
+        steps = _folder("training", "steps").shared()
+        if os.environ.get("GITREPRO_METERS") != "off":
+            meters = _folder("training", "meters")
+            self._meter = steps.meter = meters.Meter(steps, tell=self._metered)
+            self._meter.start()
+        if os.environ.get("GITREPRO_TRACE") == "on":
+            _quietly(self._trace, steps)
+
+    def _trace(self, steps: Any) -> None:
+        tracer = _folder("training", "tracing").Tracer(steps, begin=self._trace_begun, tell=self._traced)
+        try:
+            tracer.start()
+        except ImportError as error:
+            self._write({"event": "trace_begin", "trouble": str(error)})
+        else:
+            self._tracer = tracer
+
+    def _metered(self, known: dict[str, Any]) -> None:
+        self._write({"event": "meter", "meter": known})
+
+    def _trace_begun(self, setting: dict[str, Any]) -> None:
+        self._write({"event": "trace_begin", "setting": setting})
+
+    def _traced(self, rows: list[list[Any]]) -> None:
+        weights = self._tracer.weights
+        told = {row[0]: weights[row[0]] for row in rows if row[0] in weights}
+        self._write({"event": "trace", "rows": rows, "weights": told})
+
     def _watch_event_files(self) -> None:
         told: set[str] = set()
 
@@ -232,10 +294,14 @@ class _Report:
         self._environment()
         if self._config is not None:
             self._config.end()
+        for measuring in (self._tracer, self._meter):
+            if measuring is not None:
+                _quietly(measuring.stop)
         said = {
             "generators": _quietly(self._watch.generators) if self._watch is not None else None,
             "frameworks": _quietly(lambda: _helper("capture.environment").frameworks()),
             "usage": _quietly(lambda: _helper("capture.hardware").usage()),
+            "determinism_end": _quietly(self._flags) if self._flags is not None else None,
         }
         modules = _quietly(lambda: self._modules.document()) or {}
         self._write({"event": "end", **{name: value for name, value in said.items() if value is not None}, **modules})

@@ -11,7 +11,7 @@ from . import rng
 from .arrays import Copies
 from .skeleton import encode
 
-PARTS: Final[tuple[str, ...]] = ("model", "optimizer", "scheduler", "scaler", "rng", "extra")
+PARTS: Final[tuple[str, ...]] = ("model", "optimizer", "scheduler", "scaler", "loader", "rng", "extra")
 """What a checkpoint may hold."""
 
 
@@ -29,13 +29,13 @@ class Captured:
 
 
 def capture(
-    *, model: Any = None, optimizer: Any = None, scheduler: Any = None, scaler: Any = None, rng_states: bool = True,
-    extra: Mapping[str, Any] | None = None,
+    *, model: Any = None, optimizer: Any = None, scheduler: Any = None, scaler: Any = None, loader: Any = None,
+    rng_states: bool = True, extra: Mapping[str, Any] | None = None,
 ) -> Captured:  # fmt: skip
     """Copy a state to the CPU; what is trained may go on once this returns.
 
     Args:
-        model, optimizer, scheduler, scaler: something with a `state_dict`, its state, or lists and maps of such.
+        model, optimizer, scheduler, scaler, loader: what has a `state_dict`, its state, or lists and maps of such.
         rng_states: whether the random generators of the process belong to it.
         extra: whatever else: numbers, text, arrays, generators, things with a `state_dict`.
 
@@ -47,6 +47,7 @@ def capture(
         "optimizer": optimizer,
         "scheduler": scheduler,
         "scaler": scaler,
+        "loader": loader,
         "extra": extra,
     }
     state = {part: value for part, value in given.items() if value is not None}

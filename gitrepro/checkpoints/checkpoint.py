@@ -21,7 +21,8 @@ class Checkpoint:
     """What a checkpoint holds.
 
     Attributes:
-        state: by part, `model`, `optimizer`, `scheduler`, `scaler`, `rng`, `extra`; tensors are on `map_location`.
+        state: by part, `model`, `optimizer`, `scheduler`, `scaler`, `loader`, `rng`, `extra`; tensors are on
+            `map_location`.
         step: the step it was saved at; None where the file does not say.
         metrics: the last value of each metric when it was saved.
         provenance: of which run, code, config and data; empty for a file of another program.
@@ -46,6 +47,7 @@ class Checkpoint:
         optimizer: Any = None,
         scheduler: Any = None,
         scaler: Any = None,
+        loader: Any = None,
         extra: Mapping[str, Any] | None = None,
         rng: bool = True,
         strict: bool = True,
@@ -53,7 +55,7 @@ class Checkpoint:
         """Put the state back, exactly: what is trained goes on as if it had never stopped.
 
         Args:
-            model, optimizer, scheduler, scaler: what was given when it was saved, in the same lists or maps.
+            model, optimizer, scheduler, scaler, loader: what was given when it was saved, in the same lists or maps.
             extra: objects by the names they were saved under, as a `torch.Generator`.
             rng: also set the random generators of the process, if they were saved. Do this last before training.
             strict: False leaves out the tensors of the model that only one side has. A shape never differs.
@@ -61,7 +63,8 @@ class Checkpoint:
         Raises:
             UsageError: the checkpoint does not hold it, or it is of another architecture; nothing was changed.
         """
-        asked = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "extra": extra}
+        asked = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+        asked |= {"loader": loader, "extra": extra}
         wanted = {part: value for part, value in asked.items() if value is not None}
         self._check_held(wanted)
         plan: list[tuple[str, Any, Any]] = []

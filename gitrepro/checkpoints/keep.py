@@ -14,6 +14,8 @@ Goal = Literal["min", "max"]
 KEPT_AT_MOST: Final = 128
 """Checkpoints of one run: so many have room in its record."""
 BEST, LAST, KEPT = "best", "last", "kept"
+CRASH: Final = "crash"
+"""The name of the state of a training that broke: it stays beside the others and is the last of none."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RESERVED: Final = re.compile(r"best|last|step-.*")
 # Whole words of a metric's name, as in `val/loss`, `test_acc`, `loss.train`; the gravest first.
@@ -143,12 +145,13 @@ class Shelf:
         """Put one on the shelf; those that have no reason to stay any more are taken off and returned."""
         new.pinned = new.pinned or new.name is not None or keep.wants(new.step, self.previous_step)
         self._take_over(new)
+        aside = new.name == CRASH
         for each in self.standing:
-            each.last = False
+            each.last = each.last and aside
             if new.name is not None and each.name == new.name:
                 each.pinned = False
         self._choose_best(new)
-        new.last = new.recent = True
+        new.last = new.recent = not aside or new.last
         self.standing.append(new)
         for each in self.standing[: -keep.keep_last]:
             each.recent = False
@@ -162,6 +165,7 @@ class Shelf:
         for each in [each for each in self.standing if each.blob == new.blob]:
             new.pinned = new.pinned or each.pinned
             new.owned = new.owned or each.owned
+            new.last = each.last
             if each.best and new.metric is None:
                 new.metric, new.value, new.best = each.metric, each.value, True
             self.drop(each)

@@ -83,6 +83,7 @@ class Saver:
         optimizer: Any = None,
         scheduler: Any = None,
         scaler: Any = None,
+        loader: Any = None,
         rng: bool = True,
         extra: Mapping[str, Any] | None = None,
         metric: tuple[str, Goal] | None = None,
@@ -102,8 +103,9 @@ class Saver:
             # Before the copy: a third state in memory would be one too many.
             waited = self._background.wait_for_room()
             captured = capture(
-                model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, rng_states=rng, extra=extra
-            )
+                model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, loader=loader, rng_states=rng,
+                extra=extra,
+            )  # fmt: skip
             held = time.perf_counter() - began
             told = {"held_seconds": round(held, 6), **({"waited_seconds": round(waited, 6)} if waited else {})}
             known = {**self._known(), **aim.told(), "rng": sorted(captured.skeleton.get("rng", ()))}

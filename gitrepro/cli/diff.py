@@ -21,16 +21,21 @@ _DIGEST_SHOWN: Final = 15
 @click.argument("left")
 @click.argument("right")
 @click.option("--only", default="", metavar="A,B", help=f"Only these sections: {', '.join(SECTIONS)}.")
+@click.option("--trace", is_flag=True, help="Name the first training step in which they differ, and the likely cause.")
 @click.option("--patch", is_flag=True, help="Also print the difference of the code, line by line.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def diff(context: click.Context, left: str, right: str, only: str, patch: bool, as_json: bool) -> None:
+def diff(context: click.Context, left: str, right: str, only: str, trace: bool, patch: bool, as_json: bool) -> None:
     """Compare two runs: what went in and what came out.
 
     The exit code is 0 when nothing differs, and 1 when something does.
     """
     wanted = _wanted(only)
     found = here.repository()
+    if trace:
+        from .divergence import compare
+
+        context.exit(1 if compare(found, left, right, as_json=as_json) else 0)
     with RunTree(found) as tree:
         sides = [side(tree, resolve(found, text)) for text in (left, right)]
     records = [each.record for each in sides]

@@ -56,6 +56,9 @@ it; a digest may be cut short: `data == b3:2555`.
 @click.option("--sort", "-s", help="Order by a field, metric or config key; -NAME from the greatest to the least.")
 @click.option("--reverse", "-r", is_flag=True, help="The other way round.")
 @click.option("--sets", "by_set", is_flag=True, help="One row a seed set: runs that differ in nothing but the seed.")
+@click.option(
+    "--pareto", metavar="METRIC:COST", help="Only runs that no other beats for less: `val/accuracy:gpu_hours`."
+)
 @click.option("--attempts", is_flag=True, help="Each attempt at a resumed run in a row of its own.")
 @click.option("--removed", is_flag=True, help="Runs that were removed, and no others.")
 @click.option("--mine", is_flag=True, help="Only runs of mine, by the e-mail address Git knows.")
@@ -72,6 +75,7 @@ def ls(
     sort: str | None,
     reverse: bool,
     by_set: bool,
+    pareto: str | None,
     attempts: bool,
     removed: bool,
     mine: bool,
@@ -101,6 +105,12 @@ def ls(
 
             where, values = index.condition(wanted, folded=search.folded, removed=removed)
             print_sets(index, where=where, values=values, limit=search.limit, as_json=as_json)
+            return
+        if pareto is not None:
+            from .pareto import print_front
+
+            condition = index.condition(wanted, folded=search.folded, removed=removed)
+            print_front(found, index, pareto, condition=condition, names=names, as_json=as_json)
             return
         extra = asked((columns or "").removeprefix("+"), names)
         shown, matching = _found(index, live, search, [column.term for column in extra if column.term])

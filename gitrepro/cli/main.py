@@ -38,6 +38,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "promote": ("promote", "trust", "Commit what a dirty run ran, so that it may stand in a result."),
     "waive": ("waive", "trust", "Lift a rule for a run or a result, with a reason that stays."),
     "verify": ("verify", "trust", "Prove that every byte a run names is there and right."),
+    "check": ("check", "trust", "Measure on your own program what flags only promise."),
+    "sign": ("sign", "trust", "Sign runs that are on record without a signature."),
     "data": ("data", "data", "Add data sets, list, show, compare and fetch them."),
     "split": ("split", "data", "Divide a data set into parts: make, import, show, check, ls."),
     "checkpoint": ("checkpoint", "data", "List checkpoints, write one to a file, let go of old ones."),

@@ -21,6 +21,7 @@ _STATUS: Final = {
     "aborted": "red",
     "interrupted": "yellow",
     "preempted": "yellow",
+    "pruned": "yellow",
     "incomplete": "yellow",
 }
 _NAMES_AT_MOST: Final = 32

@@ -13,6 +13,7 @@ from ..errors import ConfigError, UsageError
 from ..launch import Order, Outcome, draw_seed, launch
 from ..records.run import Kind
 from ..run import place
+from ..run.deterministic import MODES
 from ..run.intake.files import Wanted
 from ..run.named import from_arguments
 from .present import duration, note, number
@@ -26,6 +27,9 @@ from .present import duration, note, number
 @click.option("--kind", type=click.Choice([str(kind) for kind in Kind]), default="train", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed Python, NumPy and torch. Drawn when not given.")
 @click.option("--no-seed", is_flag=True, help="Seed nothing; what the program seeds itself is observed.")
+@click.option(
+    "--determinism", type=click.Choice(MODES), help="Ask torch for the same numbers each time; says what is in force."
+)
 @click.option("--config", "files", multiple=True, metavar="FILE", help="A YAML, JSON or TOML file of the config.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One value of the config.")
 @click.option("--data", "datasets", multiple=True, metavar="NAME[@V]", help="A data set that the program uses.")
@@ -35,6 +39,7 @@ from .present import duration, note, number
 @click.option("--metrics", multiple=True, metavar="GLOB", help="CSV or JSON files of metrics that the program writes.")
 @click.option("--out", "outputs", multiple=True, metavar="GLOB", help="Output files to keep with the run.")
 @click.option("--no-tensorboard", is_flag=True, help="Do not take in TensorBoard event files.")
+@click.option("--trace", is_flag=True, help="Trace each training step; `gitrepro diff A B --trace` compares two.")
 @click.option("--resume", metavar="RUN", help="Go on with RUN as its next attempt; `auto` finds the newest that fits.")
 @click.option(
     "--no-repo", is_flag=True, help="Record without a repository; `gitrepro recover --into` takes it in later."
@@ -48,6 +53,7 @@ def record(
     kind: str,
     seed: int | None,
     no_seed: bool,
+    determinism: str | None,
     files: tuple[str, ...],
     assignments: tuple[str, ...],
     datasets: tuple[str, ...],
@@ -55,6 +61,7 @@ def record(
     metrics: tuple[str, ...],
     outputs: tuple[str, ...],
     no_tensorboard: bool,
+    trace: bool,
     resume: str | None,
     no_repo: bool,
     command: tuple[str, ...],
@@ -96,7 +103,11 @@ def record(
         resume=resume,
         data=from_arguments(datasets, splits).under({} if datasets or splits else os.environ),
         recorded=recorded,
-        environ=dict(os.environ),
+        environ={
+            **os.environ,
+            **({"GITREPRO_TRACE": "on"} if trace else {}),
+            **({"GITREPRO_DETERMINISM": determinism} if determinism else {}),
+        },
     )
     outcome = launch(order, where=where, say=_say)
     _farewell(outcome)

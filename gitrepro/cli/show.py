@@ -143,8 +143,16 @@ def _document(known: Known) -> dict[str, Any]:
         "config_never_read": known.config.get("never_read", []),
         "preprocess": record.preprocess,
         "watched": record.watched,
+        "streams": record.streams,
+        "determinism": record.determinism,
+        "stopping": record.stopping,
+        "curves": record.curves,
         "metrics": record.metrics,
         "cost": record.cost,
+        "efficiency": record.efficiency,
+        "trace": record.trace,
+        "batch": record.batch,
+        "precision": record.precision,
         "env": known.environment,
         "data": record.data,
         "split": _split(record),
@@ -251,5 +259,5 @@ def _output(found: Repository, run_id: str) -> list[bytes]:
         from ..sync.get import ensure
         from .traffic import say_answers
 
-        say_answers(ensure(found, missing).answers)
+        say_answers(ensure(found, missing, runs=[run_id]).answers)
     return [store.get(digest) for digest in printed]

@@ -14,6 +14,7 @@ from ..run.code import capture_code
 from ..run.compose import stamp
 from ..run.joining import begun, rejoin, remember, started
 from ..run.launchkey import Launch
+from ..run.metering import prices_at
 from ..run.names import check_name, name_for
 from ..run.place import Place
 from ..run.recording import Recording, SeatTaken
@@ -86,7 +87,13 @@ def _describe(
         resumes=resumes.id if resumes else None,
         lineage=resumes.lineage if resumes else None,
         losses=lost_argv(argv),
-        recorder={"version": version(), "hidden": hidden, **order.files.document(), **order.data.document()},
+        recorder={
+            "version": version(),
+            "hidden": hidden,
+            **order.files.document(),
+            **order.data.document(),
+            **prices_at(where),
+        },
     )
     return record, config, resumes
 

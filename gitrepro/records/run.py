@@ -41,6 +41,10 @@ class Status(StrEnum):
     CRASHED = "crashed"
     """The process is gone and left no closing word."""
     OUT_OF_MEMORY = "out_of_memory"
+    ABORTED = "aborted"
+    """A guard found that all further training is worth nothing; `stopping` says what it saw."""
+    PRUNED = "pruned"
+    """A search gave the trial up for better ones: its last value is not what it could have come to."""
     INCOMPLETE = "incomplete"
     """It ended, and part of what it logged could not be kept; `losses` says what."""
 
@@ -78,7 +82,15 @@ class RunRecord:
     ranks: Mapping[str, Any] | None = None
     adopted: Mapping[str, Any] | None = None
     watched: tuple[Any, ...] = ()
+    efficiency: Mapping[str, Any] | None = None
+    trace: Mapping[str, Any] | None = None
+    batch: Mapping[str, Any] | None = None
+    precision: Mapping[str, Any] | None = None
     fitted: tuple[Any, ...] = ()
+    streams: Mapping[str, Any] | None = None
+    determinism: Mapping[str, Any] | None = None
+    stopping: Mapping[str, Any] | None = None
+    curves: Mapping[str, Any] | None = None
     journal: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[Any, ...] = ()
     recorder: Mapping[str, Any] = field(default_factory=dict)
@@ -108,9 +120,15 @@ class RunRecord:
 _REQUIRED: Final = {"id": str, "name": str, "kind": str, "status": str, "started_at": str}
 _LISTS: Final = ("argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched", "fitted")
 _MAPS: Final = ("actor", "host", "seeds", "metrics", "summary", "cost", "journal", "recorder")
-_SELDOM: Final = ("ranks", "adopted", "watched", "fitted")
+_SELDOM: Final = (
+    "batch", "precision", "ranks", "adopted", "efficiency", "trace", "watched", "fitted", "stopping",
+    "curves", "streams", "determinism",
+)  # fmt: skip
 """Fields that a record has only where there is something to say."""
-_MAPS_OR_NOTHING: Final = ("reason", "code", "preprocess", "ranks", "adopted")
+_MAPS_OR_NOTHING: Final = (
+    "batch", "precision", "reason", "code", "preprocess", "ranks", "adopted", "efficiency", "trace", "stopping",
+    "curves", "streams", "determinism",
+)  # fmt: skip
 
 
 def run_path(run_id: str) -> str:

@@ -68,6 +68,7 @@ class Checkpointing:
         optimizer: Any = None,
         scheduler: Any = None,
         scaler: Any = None,
+        loader: Any = None,
         rng: bool = True,
         extra: Mapping[str, Any] | None = None,
         metric: tuple[str, Literal["min", "max"]] | None = None,
@@ -95,7 +96,8 @@ class Checkpointing:
             "name": name,
             "keep": keep,
         }
-        state = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "extra": extra}
+        state = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+        state |= {"loader": loader, "extra": extra}
         if path is None:
             self._saver.save(**state, rng=rng, **aim)
             return

@@ -23,11 +23,13 @@ from ..store import journal_reader
 from ..store.journal_reader import Journal
 from ..store.live import ADOPTED, START
 from ..store.objects import BlobStore, digest_of
-from . import configured, declared, executed, ranks
+from . import batching, configured, declared, deterministic, executed, loaders, metering, precise, ranks, stopped
 from .holdings import holdings
 from .intake.naming import told_apart
+from .judging import judged_curves
 from .names import name_for
 from .tabulate import LIMIT, tabulate
+from .tracing import traced
 
 CONFIG: Final = configured.CONFIG
 ENVIRONMENT: Final = "env.yaml"
@@ -105,18 +107,30 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
         code=_code(record, end, observed),
         preprocess=declared.preprocess(events),
         watched=declared.watched(events),
+        streams=loaders.streams(events),
+        determinism=deterministic.determinism(events, observed),
+        precision=precise.precision_of(events),
+        batch=batching.batch_of(
+            events, yaml.load(config.data, source=CONFIG)["values"], ranks.document(written, observed)
+        ),
+        stopping=stopped.stopping(events),
+        curves=judged_curves(tables, goals, blobs),
         recorder={**config.recorder(record.recorder), **_start_config(folder, held.checkpoints)},
         ranks=ranks.document(written, observed),
         adopted=_adopted(folder),
     )
     cells = executed.files(events, losses)
+    trace, trace_files = traced(folder, written, losses)
+    record = replace(record, trace=trace)
     record = _fitting(record, losses)
     record = replace(record, **_ending(record, end, written, losses), losses=_told(losses))
-    record = _with_batch(record, config.data)
+    record = stopped.judged(_with_batch(record, config.data))
+    record = replace(record, efficiency=metering.measured(record, written, observed))
     files = {
         CONFIG: config.data,
         ENVIRONMENT: _environment(folder, end, observed),
         **tables.files,
+        **trace_files,
         **cells,
     }
     return Composed(record=record, files={"run.yaml": record.dump(), **files})

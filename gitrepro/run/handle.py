@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from ..capture import config as configs
 from ..capture import environment, hardware, secrets
@@ -20,27 +20,36 @@ from ..records.run import Status
 from ..store.journal import Number
 from ..training.seeds import SeedWatch
 from . import notebook, process
+from .batching import Batched
 from .data import LookedUp
 from .declared import Declarations
+from .deterministic import Determinism
 from .joining import rejoin
 from .keeper import Keeper
+from .loaders import Seeded, Streams
 from .materials import Materials
+from .measured import Measured
 from .mixed import MixedRows
 from .named import NamedData
 from .names import name_for
 from .outcome import END_STATES, Reason, outcome_of
+from .precise import Precise
 from .recording import Recording
 from .signals import Preempted, preemptable
+from .stopped import abort_reason
 from .summary import Summary
 from .values import check_metric, check_step, check_values
 from .warning import warn
 from .wish import Wish
 
+if TYPE_CHECKING:
+    from .guarding import Guard, Guarding, Rule
+
 Goal = Literal["min", "max"]
 
 
 @final
-class Run(Materials):
+class Run(Batched, Precise, Measured, Seeded, Materials):
     """A run under way. Made by `gitrepro.record`; every method may be called from any thread.
 
     A run sent to another process, by fork or by pickle, is the same run with a journal of that process.
@@ -83,7 +92,11 @@ class Run(Materials):
         self._declarations = Declarations(tell=self._event, warn=warn)
         self._mixed = MixedRows(tell=self._event, check_name=self._check_name)
         self._lock = threading.RLock()
+        self._goals: dict[str, Goal] = {}
+        self._guarding: Guarding | None = None
         self._row: Callable[[Mapping[str, Any], int], int] = recording.row if recording else _nowhere
+        self._streams = Streams(asked.seed, tell=self._event)
+        self._determinism = Determinism(None if worker else asked.determinism, tell=self._event)
         self._seeds = None if worker else self._watch_seeds(asked.seed)
         self.cell = cell
         self._cells = self._watch_cells() if recording and not worker else None
@@ -94,6 +107,8 @@ class Run(Materials):
             recording.each_second(self._data.beat)
             process.opened(self)
             self._data.tell_known(data.entries)
+            if not worker:
+                self._begin_measuring()
         if asked.preprocess is not None:
             self.preprocess(asked.preprocess)
 
@@ -118,8 +133,10 @@ class Run(Materials):
             self._row(values, step)
         except (UsageError, AttributeError, TypeError):
             self._log_with_care(values, step)
-            return
-        self._step = step
+        else:
+            self._step = step
+        if self._guarding is not None:
+            self._guarding.see(values, self._step)
 
     def _log_with_care(self, values: Any, step: Any) -> None:
         values, step = check_values(values), check_step(step)
@@ -140,6 +157,7 @@ class Run(Materials):
         if goal not in ("min", "max"):
             raise UsageError(f"the goal of {name} is {goal!r:.60}", do='give goal="min" or goal="max"')
         self._event("define", name=check_metric(name), goal=goal)
+        self._goals[name] = goal
 
     def watch(self, *objects: object, name: str | None = None) -> None:
         """Put on record what is trained and by what, now and once more when the run ends.
@@ -153,7 +171,30 @@ class Run(Materials):
             name: tells several watched models apart; `model`, `model-2`, ... when left out.
         """
         with self._declaring("what is watched"):
+            self._trained.watched(objects)
             self._declarations.watch(objects, name=name)
+
+    def guard(self, *rules: Rule) -> Guard:
+        """Let rules watch what is logged from now on, and ask `guard.should_stop()` in the loop.
+
+        What a rule warns of is told on stderr and on record. A training that it ends finishes; one that it aborts is
+        on record as `aborted`, with the ids of its last batches and, where the program has shown us its model, a
+        checkpoint named `crash`; the best one stays. With `GITREPRO_MODE=disabled` guards work, and nothing is kept.
+
+        Args:
+            rules: `EarlyStopping`, `NoLearning`, `Divergence`, `NonFinite`, `Budget`, the most important first.
+
+        Raises:
+            UsageError: a rule cannot work here, or is none.
+        """
+        if self._guarding is None:
+            from .guarding import Guarding
+
+            self._guarding = Guarding(
+                tell=self._event, settle=self._settle, save=self._save_crash, trained=self._trained,
+                goals=self._goals, start=self._start,
+            )  # fmt: skip
+        return self._guarding.guard(rules)
 
     def preprocess(self, transform: object, *, name: str = "data") -> None:
         """Put on record how the data is prepared: a digest that changes with the parameters, the code and the versions.
@@ -181,7 +222,7 @@ class Run(Materials):
         `gitrepro recover` commits it later.
 
         Args:
-            status: `finished`, `failed`, `interrupted`, `preempted` or `out_of_memory`. By default `finished`, or what
+            status: `finished`, `failed`, `interrupted`, `preempted`, `out_of_memory` or `pruned`. By default `finished`, or what
                 the exception stands for that is being handled: `finally: run.finish()` tells the truth.
             reason: why, for people.
         """
@@ -228,12 +269,40 @@ class Run(Materials):
         # A spawned worker gets a run that writes its own journal into the same folder.
         recording = self._recording or self._parent
         folder, rank = (str(recording.folder), recording.rank) if recording else (None, 0)
-        return _in_worker, (folder, self.id, self.name, rank, self.config.snapshot(), self._data.named, self._start)
+        given = (self.config.snapshot(), self._data.named, self._start, self._streams.known)
+        return _in_worker, (folder, self.id, self.name, rank, *given)
+
+    # -- what guards ask for
+
+    def _settle(self) -> None:
+        self._mixed.resolve()
+        if self._recording:
+            self._recording.journal.sync()
+
+    def _save_crash(self, name: str, trained: Mapping[str, Any]) -> bool:
+        if self._saving() is None:
+            return False
+        self.checkpoint(**trained, name=name)
+        return True
+
+    def _close_guards(self, status: Status, reason: Reason | None) -> tuple[Status, Reason | None]:
+        """How the run ends: in good order, unless a guard found that all was lost and the program heeded it."""
+        if self._guarding is None:
+            return status, reason
+        self._guarding.close()
+        aborted = self._guarding.aborted
+        if aborted is None or status is not Status.FINISHED:
+            return status, reason
+        return Status.ABORTED, abort_reason(aborted.document())
 
     # -- facts beside the rows
 
     def _resolve(self) -> None:
         self._mixed.resolve()
+
+    @property
+    def _measuring(self) -> bool:
+        return self.status is Status.RUNNING and self._own() is not None
 
     def _event(self, op: str, **content: Any) -> None:
         recording = self._own()
@@ -297,6 +366,8 @@ class Run(Materials):
         return self._signals is not None and self._signals.arrived
 
     def _finish(self, status: Status, reason: Reason | None) -> None:
+        # Outside the lock: a guard has one of its own, and may want ours while it holds that.
+        status, reason = self._close_guards(status, reason)
         with self._lock:
             if self.status is not Status.RUNNING:
                 return
@@ -320,6 +391,9 @@ class Run(Materials):
             self._mixed.resolve()
             self._mixed.tell_rejected(recording)
             self._tell_declared(recording)
+            self._end_measuring()
+            self._end_batch()
+            self._end_precision()
             self._materials_end()
             if self._worker:
                 kept = recording.leave()
@@ -347,6 +421,7 @@ class Run(Materials):
             return
         for key, value in self._given.changes().items():
             self._config_changed(key, value)
+        self._determinism.end()
         if never_read := self.config.never_read():
             recording.event("never_read", keys=never_read)
 
@@ -370,7 +445,10 @@ class Run(Materials):
         self._seeds, self._signals = None, None
         self._mixed = MixedRows(tell=self._event, check_name=self._check_name)
         self._declarations = Declarations(tell=self._event, warn=warn)
+        self._guarding = None
         self._materials_after_fork()
+        self._measuring_after_fork()
+        self._accumulation = self._precision = None
         if parent and self.status is Status.RUNNING:
             parent.after_fork()
             self._parent, self._row = parent, self._first_row
@@ -401,6 +479,7 @@ def _in_worker(
     config: dict[str, Any],
     data: NamedData,
     start: Path | None,
+    seed: int | None,
 ) -> Run:
     """What a run becomes in the process it was sent to."""
     for run in process.open_runs():
@@ -409,7 +488,7 @@ def _in_worker(
     recording = rejoin(Path(folder), rank=rank) if folder else None
     if folder and recording is None:
         warn(f"process {os.getpid()} cannot log into run {name}: it is over, or the disk refuses")
-    return Run(recording, Wish(config=config, name=name, data=data, start=start), worker=True, run_id=run_id)
+    return Run(recording, Wish(config=config, name=name, data=data, start=start, seed=seed), worker=True, run_id=run_id)
 
 
 def _nowhere(_values: Mapping[str, Number], _step: int) -> int:

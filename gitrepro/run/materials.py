@@ -15,6 +15,7 @@ from .beside import pin_beside, store_beside
 from .data import Check, LookedUp, RunData, repository_at
 from .names import check_name
 from .recording import Recording
+from .trained import Trained
 from .warning import warn
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Materials(ABC):
         self._data = RunData(known, find=lambda: repository_at(self._start), tell=self._event)
         self._checkpointing: Checkpointing | None = None
         self._unsaved = False
+        self._trained = Trained()
 
     @abstractmethod
     def _event(self, op: str, **content: Any) -> None: ...
@@ -129,6 +131,7 @@ class Materials(ABC):
         optimizer: Any = None,
         scheduler: Any = None,
         scaler: Any = None,
+        loader: Any = None,
         rng: bool = True,
         extra: Mapping[str, Any] | None = None,
         metric: tuple[str, Literal["min", "max"]] | None = None,
@@ -148,6 +151,7 @@ class Materials(ABC):
 
         Args:
             model, optimizer, scheduler, scaler: things with a `state_dict`, maps of arrays, or lists and maps of such.
+            loader: of `run.loader`, or several: the place in the epoch, so that a resumed run goes on behind it.
             rng: save the state of the random generators: Python's, NumPy's, torch's on the CPU and each CUDA device.
             extra: what else is needed to go on: the epoch, a `torch.Generator`, the best so far.
             metric: what is best, as `("val/loss", "min")`: a validation metric. Of equal ones the earliest stays.
@@ -163,14 +167,15 @@ class Materials(ABC):
         Raises:
             UsageError: an argument is wrong, or something in the state cannot be kept.
         """
+        self._trained.given(model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler)
         saving = self._saving()
         if saving is None:
             return
         with self._keeping("a checkpoint" if step is None else f"the checkpoint of step {step}", but=UsageError):
             saving.checkpoint(
-                model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, rng=rng, extra=extra,
-                metric=metric, value=value, step=step, name=name, path=path, copy=copy, every_steps=every_steps,
-                at_steps=at_steps, keep_last=keep_last,
+                model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, loader=loader, rng=rng,
+                extra=extra, metric=metric, value=value, step=step, name=name, path=path, copy=copy,
+                every_steps=every_steps, at_steps=at_steps, keep_last=keep_last,
             )  # fmt: skip
 
     def artifact(self, thing: Any, name: str, *, media_type: str | None = None) -> str | None:

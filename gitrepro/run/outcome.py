@@ -12,7 +12,7 @@ from ..capture.memory import Evidence
 from ..records.run import Status
 from .signals import Preempted
 
-END_STATES: Final = ("finished", "failed", "interrupted", "preempted", "out_of_memory")
+END_STATES: Final = ("finished", "failed", "interrupted", "preempted", "out_of_memory", "pruned")
 _MESSAGE_CHARACTERS: Final = 2_000
 _TRACEBACK_CHARACTERS: Final = 20_000
 # What torchrun says at the end of the worker that took the others with it.

@@ -17,6 +17,8 @@ _WORST_FIRST: Final = (
     Status.FAILED,
     Status.INTERRUPTED,
     Status.PREEMPTED,
+    Status.ABORTED,
+    Status.PRUNED,
     Status.INCOMPLETE,
     Status.FINISHED,
 )
@@ -134,6 +136,12 @@ def working(observed: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     told = [(launch, process) for process in observed if (launch := _launch(process)) is not None]
     ordered = sorted(told, key=lambda each: (-each[0].restart, each[0].rank))
     return [process for _, process in ordered] or observed
+
+
+def rank_of(process: Mapping[str, Any]) -> int:
+    """Which rank a process was, as its launcher told it; 0 where none did."""
+    launch = _launch(process)
+    return launch.rank if launch else 0
 
 
 def _launch(process: Mapping[str, Any]) -> Launch | None:

@@ -39,6 +39,7 @@ def record(
     preprocess: object = None,
     dataset: str | Sequence[str] | None = None,
     split: str | Sequence[str] | None = None,
+    determinism: str | None = None,
 ) -> Run:
     """Start a run. Use it as a context manager, or call `finish()`.
 
@@ -62,6 +63,9 @@ def record(
         dataset: the data set that the run uses, as `digits@v1`, or a list of them; see `Run.dataset`. It is looked up
             and checked before the run begins, and what `gitrepro record --data` names stands over it.
         split: the split of it; see `Run.split`.
+        determinism: `on` asks torch for the same numbers each time, and an operation that cannot raises an error;
+            `debug` also fills memory that nobody has written; `off` switches nothing. All three put on record which
+            flags were in force. `gitrepro check determinism` measures what it gives and what it costs.
 
     Raises:
         UsageError: an argument is wrong.
@@ -70,7 +74,7 @@ def record(
     """
     asked = check_arguments(
         config=config, name=name, group=group, labels=labels, note=note, seed=seed, kind=kind, repo=repo, resume=resume,
-        dataset=dataset, split=split,
+        dataset=dataset, split=split, determinism=determinism,
     )  # fmt: skip
     data = _look_up(asked)
     asked = replace(asked, given=config, preprocess=preprocess, data=data.named)

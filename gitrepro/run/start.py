@@ -18,6 +18,7 @@ from . import place
 from .code import capture_code
 from .compose import stamp
 from .launchkey import Launch
+from .metering import prices_at
 from .names import name_for
 from .place import Place
 from .recording import Recording, begin
@@ -64,7 +65,7 @@ def start(
         resumes=resumes.id if resumes else None,
         lineage=resumes.lineage if resumes else None,
         losses=lost_argv(argv),
-        recorder={"version": version(), "hidden": hidden, **wish.data.document()},
+        recorder={"version": version(), "hidden": hidden, **wish.data.document(), **prices_at(where)},
     )
     config = configs.merge([configs.Layer(source="code", values=values)]).document()
     check_config(config)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ..capture import config as configs
 from ..errors import UsageError
 from ..records.run import Kind
+from .deterministic import check_mode
 from .named import NamedData, from_arguments
 from .names import check_name
 
@@ -33,6 +34,7 @@ class Wish:
     """The config as the caller has it, to compare with at the end."""
     preprocess: object = None
     data: NamedData = field(default_factory=NamedData)
+    determinism: str | None = None
 
     def said(self) -> dict[str, Any]:
         """What of it describes the run, beyond its config and seed."""
@@ -54,6 +56,7 @@ def wish(
     resume: object = None,
     dataset: object = None,
     split: object = None,
+    determinism: object = None,
 ) -> Wish:
     """Check everything before anything is done.
 
@@ -71,6 +74,7 @@ def wish(
         start=_check_folder(repo),
         resume=_check_resume(resume),
         data=from_arguments(dataset, split),
+        determinism=check_mode(determinism),
     )
 
 

@@ -169,6 +169,11 @@ class _Generator:
             self.used = True
             self.drawn_unseeded = self.drawn_unseeded or self.seeded_by == "nobody"
 
+    def pass_over(self) -> None:
+        """What was drawn since the last look counts for nothing."""
+        if not self.used and self.start is not None:
+            self.start = self.state()
+
     def note_seed(self, argument: object, *, by: str) -> None:
         self.effective = _integer(argument)
         self.seeded_by = "nobody" if argument is None else by
@@ -395,6 +400,7 @@ _CALLS = (
     _Call("torch", "torch.cuda.seed_all", _SEED, "torch.cuda.random", "torch.cuda"),
 )
 _LIBRARIES = ("random", "numpy.random", "torch")
+_DRAWING = ("rich.style",)  # draw from Python's generator while they are imported, for a number that nobody sees
 _LOUD_CALLS = 16  # every call up to this one is an event; after that, each time their number doubles
 _PLACES = 8
 
@@ -427,7 +433,7 @@ class SeedWatch:
         self._on_event = on_event
         self._watching = False
         self._thread = _local()
-        self._finder = Finder(_LIBRARIES, self.meet)
+        self._finder = Finder((*_LIBRARIES, *_DRAWING), self._imported, before=self._importing)
         self._finder.seed_watch = self
         self._generators: dict[str, _Generator] = {}
         self._origins: dict[int, str] = {}
@@ -483,6 +489,16 @@ class SeedWatch:
         else:
             self._quietly(self._emit, {"event": "seeds", "call": None, "library": library})
 
+    def _importing(self, name: str) -> None:
+        for generator in list(self._generators.values()) if name in _DRAWING else ():
+            self._quietly(generator.note_use)
+
+    def _imported(self, name: str, module: ModuleType, *, fresh: bool) -> None:
+        if name in _LIBRARIES:
+            self.meet(name, module, fresh=fresh)
+        elif generator := self._generators.get("python"):
+            self._quietly(generator.pass_over)
+
     def _look_at(self, library: str, module: Any, fresh: bool) -> None:
         if library == "random":
             generator: _Generator = _PythonGenerator(module)
@@ -494,11 +510,8 @@ class SeedWatch:
         self._generators[generator.name] = generator
 
     def _seed(self, module: Any) -> None:
-        self._thread.by = "gitrepro"
-        try:
+        with as_gitrepro():
             (module.manual_seed if hasattr(module, "manual_seed") else module.seed)(self.requested)
-        finally:
-            self._thread.by = "user"
 
     def _watch_calls(self, library: str) -> None:
         for call in _CALLS:
@@ -634,6 +647,20 @@ def active() -> SeedWatch | None:
     return watches[-1] if watches else None
 
 
+class as_gitrepro:  # noqa: N801 - it reads as a word of the sentence it stands in
+    """A block in which seeding calls are ours, not the user's, to every watch of this interpreter."""
+
+    def __enter__(self) -> None:
+        watches = [finder.seed_watch for finder in sys.meta_path if hasattr(finder, "seed_watch")]
+        self._before = [(watch, getattr(watch._thread, "by", "user")) for watch in watches]
+        for watch in watches:
+            watch._thread.by = "gitrepro"
+
+    def __exit__(self, *_error: object) -> None:
+        for watch, by in self._before:
+            watch._thread.by = by
+
+
 def _dress(ours: Any, original: Any, *, home: str, attribute: str) -> None:
     """Give our function the looks of the original; functools.wraps would do, but its import costs a millisecond."""
     ours.__dict__.update(getattr(original, "__dict__", {}))
@@ -676,13 +703,17 @@ class Finder:
     Args:
         names: the modules that are waited for.
         meet: is called with the name and the module, and `fresh=True`, when one of them stands.
+        before: is called with the name before one of them is imported.
     """
 
     seed_watch: SeedWatch
 
-    def __init__(self, names: Iterable[str], meet: Callable[..., None]) -> None:
+    def __init__(
+        self, names: Iterable[str], meet: Callable[..., None], *, before: Callable[[str], None] = lambda _name: None
+    ) -> None:
         self._names = frozenset(names)
         self._meet = meet
+        self._before = before
         self._looking = _local()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -694,6 +725,7 @@ class Finder:
         finally:
             self._looking.now = False
         if spec is not None and hasattr(spec.loader, "exec_module"):
+            self._before(name)
             spec.loader = _Loader(spec.loader, name, self._meet)  # type: ignore[assignment]
         return spec
 

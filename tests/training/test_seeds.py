@@ -555,6 +555,21 @@ def test_importing_a_library_moves_no_generator() -> None:
     assert [rows[name]["used"] for name in ("python", "numpy", "torch")] == [False, False, False]
 
 
+@pytest.mark.parametrize(("before", "after"), [("random.random()", ""), ("", "random.random()")])
+def test_a_draw_beside_an_import_that_draws_is_the_program_s(before: str, after: str) -> None:
+    pytest.importorskip("rich")
+    rows = in_a_new_python(f"""
+        import random
+        watch = seeds.SeedWatch(); watch.start()
+        {before}
+        import rich.style
+        {after}
+        print(json.dumps(watch.generators()))
+    """)
+
+    assert rows["python"]["used"] is True
+
+
 def test_libraries_that_were_not_imported_do_not_appear() -> None:
     rows = in_a_new_python("""
         watch = seeds.SeedWatch(requested=7, seed_now=True); watch.start()

@@ -109,7 +109,7 @@ def _generator_findings(name: str, row: Mapping[str, Any]) -> Iterator[Finding]:
     elif effective is None:
         why = f"{name} was seeded with something that is no integer"
         yield Finding(Verdict.WARN, why, "seed it with an integer, which a record can give back")
-    elif requested is not None and effective != requested:
+    elif by != "gitrepro" and requested is not None and effective != requested:
         why = f"{name} ran with seed {effective}, and {requested} was asked for"
         yield Finding(Verdict.WARN, why, "let the program take its seed from outside")
 

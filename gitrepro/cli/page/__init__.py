@@ -10,10 +10,15 @@ from ...records.event import Event, Standing
 from ...records.run import RunRecord
 from ...store.repository import RUNS_REF
 from ..present import clean, coloured, duration, pairs, status
+from .batch import batch
 from .code import code
+from .efficiency import efficiency, trace
 from .holdings import artifacts, checkpoints, data, fitted
 from .parts import LISTED_AT_MOST, Rows, listed
+from .precision import precision
+from .seeded import determinism, streams
 from .setting import config, environment, preprocess
+from .stopping import curves, stopping
 from .training import cost, metrics, seeds, summary, watched
 
 
@@ -57,6 +62,8 @@ def _sections(known: Known) -> Mapping[str, Rows]:
     return {
         "Code": code(record, known.cells),
         "Seeds": seeds(record),
+        "Streams": streams(record),
+        "Determinism": determinism(record),
         "Config": config(known.config),
         "Data": data(record),
         "Preprocessing": preprocess(record.preprocess),
@@ -65,7 +72,13 @@ def _sections(known: Known) -> Mapping[str, Rows]:
         "Environment": environment(known.environment),
         "Metrics": metrics(record),
         "Summary": summary(record),
+        "Curves": curves(record),
+        "Stopping": stopping(record),
         "Cost": cost(record),
+        "Efficiency": efficiency(record),
+        "Trace": trace(record),
+        "Batch": batch(record),
+        "Precision": precision(record),
         "Checkpoints": checkpoints(record),
         "Artifacts": artifacts(record),
         "Not kept": [(str(item.get("what")), str(item.get("why"))) for item in record.losses],
