@@ -38,7 +38,9 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize(("cause", "planted", "step", "fields"), PLANTED, ids=[str(each[:2]) for each in PLANTED])
+@pytest.mark.parametrize(
+    ("cause", "planted", "step", "fields"), PLANTED, ids=[f"{each[0]} {number}" for number, each in enumerate(PLANTED)]
+)
 def test_a_planted_difference_is_found_at_its_step_and_named(repo, parts, cause, planted, step, fields):
     found = parts(train(repo), train(repo, **planted))
 
