@@ -222,8 +222,9 @@ class Run(Batched, Precise, Measured, Seeded, Materials):
         `gitrepro recover` commits it later.
 
         Args:
-            status: `finished`, `failed`, `interrupted`, `preempted`, `out_of_memory` or `pruned`. By default `finished`, or what
-                the exception stands for that is being handled: `finally: run.finish()` tells the truth.
+            status: `finished`, `failed`, `interrupted`, `preempted`, `out_of_memory` or `pruned`. By default
+                `finished`, or what the exception stands for that is being handled: `finally: run.finish()` tells the
+                truth.
             reason: why, for people.
         """
         if status is None:
