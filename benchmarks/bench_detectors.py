@@ -5,6 +5,7 @@ On simulated curves, and on small real trainings (`trainings.py`). Each of these
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from benchmarks import trainings
 from benchmarks.measure import AtLeast, AtMost, Budget, Open, Row, own_cpu_ms, report, row
-from benchmarks.trainings import BROKEN, HEALTHY, Training
+from benchmarks.trainings import Training
 from gitrepro.records.stopping import DivergenceRule, Effect, Finding
 from gitrepro.training import stopping
 from gitrepro.training.finite import Counted
@@ -22,7 +24,11 @@ from gitrepro.training.stopping import Divergence, EarlyStopping, NoLearning, No
 from gitrepro.training.stopping.diverging import Diverging
 from gitrepro.training.stopping.learning import trend
 
-CURVES = 300
+CURVES = int(os.environ.get("BENCH_CURVES", "300"))
+TRAININGS = int(os.environ.get("BENCH_TRAININGS", "1000"))
+"""So many of the healthy ones, and of the broken ones, at most."""
+HEALTHY, BROKEN = (each[:TRAININGS] for each in (trainings.HEALTHY, trainings.BROKEN))
+WIDTH = int(os.environ.get("BENCH_WIDTH", "2048"))
 RHO = 0.3
 
 
@@ -127,8 +133,8 @@ def overhead(*, steps: int = 60) -> dict[str, float]:
 
     They are measured apart: a difference of two long times on a shared machine tells of the neighbours.
     """
-    layers = [layer for _ in range(5) for layer in (torch.nn.ReLU(), torch.nn.Linear(2048, 2048))]
-    model = torch.nn.Sequential(torch.nn.Linear(512, 2048), *layers, torch.nn.ReLU(), torch.nn.Linear(2048, 1024))
+    layers = [layer for _ in range(5) for layer in (torch.nn.ReLU(), torch.nn.Linear(WIDTH, WIDTH))]
+    model = torch.nn.Sequential(torch.nn.Linear(512, WIDTH), *layers, torch.nn.ReLU(), torch.nn.Linear(WIDTH, 1024))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     batch = torch.randn(32, 512)
 

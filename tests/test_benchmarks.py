@@ -147,8 +147,13 @@ def test_each_benchmark_gets_to_its_rows(name: str, tmp_path: Path, monkeypatch:
         "BENCH_LARGE_MIB": "4",
         "BENCH_CHECKPOINT_MIB": "16",
         "BENCH_SAVING_SECONDS": "0.3",
-        "BENCH_REMOTE_MIB": "4",
+        "BENCH_REMOTE_MIB": "64",
         "BENCH_REMOTE_BLOBS": "100",
+        "BENCH_CURVES": "5",
+        "BENCH_TRAININGS": "2",
+        "BENCH_WIDTH": "64",
+        "BENCH_LAYERS": "1",
+        "BENCH_STEPS": "6",
     }
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     for variable, value in small.items():

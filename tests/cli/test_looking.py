@@ -24,6 +24,7 @@ SHOWN = LISTED | {
     "recorded", "ended_at", "reason", "argv", "host", "config_sources", "metrics", "cost", "env",
     "checkpoints", "artifacts", "losses", "journal", "notes", "events", "parents", "resumes", "lineage", "attempts",
     "ranks", "adopted", "cells", "config_never_read", "preprocess", "watched", "fitted",
+    "streams", "determinism", "stopping", "curves", "efficiency", "trace", "batch", "precision",
 }  # fmt: skip
 
 

@@ -19,6 +19,12 @@ IMAGES, LABELS = (torch.as_tensor(part) for part in load_digits(return_X_y=True)
 IMAGES, LABELS = (IMAGES[:256] / 16).float(), LABELS[:256]
 
 
+@pytest.fixture(autouse=True)
+def nothing_compiled() -> None:
+    """What another test of this process compiled is in use for as long as torch remembers it."""
+    torch._dynamo.reset()
+
+
 def net() -> nn.Module:
     torch.manual_seed(0)
     shape = nn.Unflatten(1, (1, 8, 8))

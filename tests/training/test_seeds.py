@@ -454,12 +454,12 @@ def test_stop_leaves_a_wrapper_that_someone_put_around_ours(watch: Watch, monkey
 
 
 def test_the_first_watch_is_found_while_it_runs(watch: Watch) -> None:
-    assert seeds.active() is None
+    before = seeds.active()
     first = watch()
-    watch()
-    assert seeds.active() is first
+    second = watch()
+    assert seeds.active() is (before or first)
     first.stop()
-    assert seeds.active() is not first
+    assert seeds.active() is (before or second)
 
 
 # What was before the watch

@@ -178,4 +178,4 @@ def _case(system: str, full: int, ci: int) -> Case:
     )
 
 
-CASES = (_case("ext4", 3_000, 8), _case("xfs", 1_000, 0))
+CASES = (_case("ext4", 3_000, 4), _case("xfs", 1_000, 0))
