@@ -98,6 +98,12 @@ def _total_bytes(root: str) -> int | None:
         return None
 
 
+def available_bytes(*, root: str = "/") -> int:
+    """Host memory that a new process may take now, before the machine begins to swap; no limit of a container in it."""
+    match = re.search(r"^MemAvailable:\s*(\d+) kB", _read(os.path.join(root, "proc/meminfo")), re.MULTILINE)
+    return int(match[1]) * 1024 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def _limit_bytes(root: str) -> int | None:
     limits = []
     for version, folder in _cgroups(root, "memory"):

@@ -66,8 +66,6 @@ def find_batch_size(
 
 
 def _free_bytes() -> int:
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
+    free = hardware.available_bytes()
     limit = hardware.describe().get("memory", {}).get("limit_bytes")
     return free if limit is None else min(free, int(limit))
