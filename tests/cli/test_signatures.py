@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,7 @@ def unlock(key: Person) -> None:
 def test_a_training_run_ends_well_with_a_key_that_is_locked(
     repo: Path, locked: Person, tmp_path: Path, warm_cli: Cli
 ) -> None:
-    done = warm_cli("record", "--seed", "0", "--", "python", "train.py", cwd=repo)
+    done = warm_cli("record", "--seed", "0", "--", sys.executable, "train.py", cwd=repo)
     assert done.returncode == 0, done.stderr
     assert "committed without a signature" in done.stderr
     (tmp_path / "list").write_text(locked.line())
