@@ -102,6 +102,16 @@ def _swap(common_dir: Path, ref: str, old: str | None, new: str) -> bool:
             fs.remove_quietly(lock)
 
 
+def clear_stale_locks(common_dir: Path, prefix: str, *, patience_seconds: float = 0.5) -> None:
+    """Remove what killed processes left in the way of refs below `prefix`, which ends with `/` and is gitrepro's own.
+
+    The caller holds the lock under which alone these refs are moved.
+    """
+    with fs.explained(f"cannot clear the locks of {prefix} in {common_dir}"):
+        for lock in sorted((common_dir / prefix).rglob("*.lock")):
+            _clear_stale_lock(lock, patience_seconds)
+
+
 def _clear_stale_lock(lock: Path, patience_seconds: float) -> None:
     """Wait for the owner of a ref lock, which holds it for milliseconds; a lock that stays unchanged has no owner."""
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...store import git
-from ...store.gitrefs import list_refs, move_ref, read_ref
+from ...store.gitrefs import clear_stale_locks, list_refs, move_ref, read_ref
 from ...store.repository import CODE_REF, RUNS_REF, Repository
 from .failures import failure, refusal
 from .names import Remote
@@ -85,6 +85,7 @@ def fetch(repository: Repository, remote: Remote, *, progress: Told | None = Non
     spec = f"+{remote.base}/*:{remote.incoming}*"
     whole = ["--no-filter"] if _is_partial(repository) else []
     args = [*_DURABLE, "fetch", *_FETCH, *whole, *limits, "--end-of-options", remote.name, spec]
+    clear_stale_locks(repository.common_dir, remote.incoming)
     done = _git(repository, args, progress)
     if done.returncode:
         raise failure(remote, "fetch runs from", done.stderr.decode(errors="replace"))

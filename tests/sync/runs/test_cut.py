@@ -70,6 +70,20 @@ def test_what_was_purged_does_not_come_back_through_a_pull_that_was_cut(
     assert secret not in git(team.hub, "ls-tree", "-r", "--name-only", RUNS)
 
 
+def test_locks_that_a_killed_fetch_left_are_in_nobody_s_way(team: Team) -> None:
+    ada, ben = team.clone("ada"), team.clone("ben")
+    run = record_run(ada)
+    push(opened(ada))
+    for name in ("runs", "anchor"):
+        lock = ben / ".git" / "refs" / "gitrepro-remotes" / "origin" / "incoming" / f"{name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+
+    pull(opened(ben))
+
+    assert runs_of(ben) == [run]
+
+
 def cut(act: object, clone: Path, after_seconds: float) -> None:
     """Start a sync in a process of its own, and kill it with all that it started."""
 
