@@ -302,7 +302,7 @@ restore_tree(BlobStore(root / "store"), StatCache(root / "statcache.sqlite"), {d
 """
     for files in (1, 400, 900):
         with subprocess.Popen([sys.executable, "-c", program]) as child:
-            while child.poll() is None and sum(1 for path in place.out.rglob("*") if path.is_file()) < files:
+            while child.poll() is None and sum(len(names) for _, _, names in os.walk(place.out)) < files:
                 time.sleep(0.001)
             child.send_signal(signal.SIGKILL)
         whole = [
