@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -428,3 +429,32 @@ def small_disk(tmp_path: Path) -> object:
         pytest.skip("a file system of its own needs root")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES * 5 + 3])
+def test_a_blob_that_comes_in_parts_is_taken_whole(store: BlobStore, size_bytes: int) -> None:
+    data = os.urandom(size_bytes)
+    parts = [memoryview(data)[at : at + 20_000] for at in range(0, size_bytes, 20_000)]
+    with store.batch() as batch:
+        assert batch.put_parts(blake3(data).digest(), parts, most_bytes=size_bytes) == size_bytes
+        assert batch.new_bytes == size_bytes
+    assert store.get(digest_of([data])) == data
+
+
+@pytest.mark.parametrize("size_bytes", [10, SMALL_BYTES * 2])
+@pytest.mark.parametrize("fault", ["other bytes", "too long", "the line is cut"])
+def test_parts_that_are_not_what_the_name_says_leave_nothing(store: BlobStore, size_bytes: int, fault: str) -> None:
+    data = os.urandom(size_bytes)
+
+    def parts() -> Iterator[bytes]:
+        yield data[:-1]
+        if fault == "the line is cut":
+            raise ConnectionResetError
+        yield bytes([data[-1] ^ 1]) if fault == "other bytes" else data[-1:] + b"x"
+
+    with store.batch() as batch:
+        with pytest.raises(ConnectionResetError if fault == "the line is cut" else Damaged):
+            batch.put_parts(blake3(data).digest(), parts(), most_bytes=size_bytes)
+        assert batch.new_bytes == 0
+        assert not [path for path in (store.root / "incoming").rglob("*") if path.is_file()]
+    assert digest_of([data]) not in store

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
+from ...errors import Damaged
 from .. import fs
 from . import copying, damage, names
 from .links import give_name
@@ -17,6 +19,7 @@ from .packfile import SMALL_BYTES, TARGET_BYTES, Entry, PackWriter
 if TYPE_CHECKING:
     from .blobs import BlobStore
 
+Bytes = bytes | bytearray | memoryview
 _RECIPE: Final = -1
 _FEW: Final = 4
 """So many files are synced one by one; for more, the whole file system is cheaper."""
@@ -47,7 +50,7 @@ class Batch:
     def __contains__(self, digest: str) -> bool:
         return self._there(names.raw(digest), None)
 
-    def put(self, data: bytes | bytearray | memoryview) -> str:
+    def put(self, data: Bytes) -> str:
         """Take a blob; its name. Small ones share a pack."""
         sums = copying.hasher()
         sums.update(data)
@@ -56,7 +59,7 @@ class Batch:
             self._take(name, data)
         return names.PREFIX + name.hex()
 
-    def put_named(self, name: bytes, data: bytes | bytearray | memoryview) -> str:
+    def put_named(self, name: bytes, data: Bytes) -> str:
         """Take a piece of a file that is kept by a recipe; it becomes a blob of its own, and never a recipe.
 
         Args:
@@ -65,6 +68,26 @@ class Batch:
         if not self._there(name, len(data), plain=True):
             self._take(name, data)
         return names.PREFIX + name.hex()
+
+    def put_parts(self, name: bytes, parts: Iterable[bytes | memoryview], *, most_bytes: int) -> int:
+        """Take a blob as `put_named` does, written as it comes; its size in bytes.
+
+        Args:
+            parts: are asked for one after the other; each is good until the next one is asked for.
+
+        Raises:
+            Damaged: their BLAKE3 is another one, or they are more than `most_bytes`. Nothing of them is taken.
+        """
+        coming = _Hashed(parts, name, most_bytes)
+        head = bytearray()
+        while len(head) < SMALL_BYTES and (part := next(coming, None)) is not None:
+            head += part
+        if len(head) < SMALL_BYTES:
+            coming.check()
+            self.put_named(name, head)
+        else:
+            self._write(name, chain([head], coming), check=coming.check)
+        return coming.size_bytes
 
     def put_anew(self, name: bytes, data: bytes) -> None:
         """Take a small blob, whether it lies in another pack already or not: packs are written anew so."""
@@ -143,20 +166,27 @@ class Batch:
         path = self._path()
         return path, os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
-    def _take(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
+    def _take(self, name: bytes, data: Bytes) -> None:
         if len(data) < SMALL_BYTES:
             self._pack_up(name, data)
         else:
-            self._write(name, data)
+            self._write(name, [data])
 
-    def _write(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
+    def _write(self, name: bytes, parts: Iterable[Bytes], *, check: Callable[[], None] = lambda: None) -> None:
+        size_bytes = 0
         temporary, fd = self._temporary(os.O_WRONLY)
         try:
-            fs.write_all(fd, data)  # type: ignore[arg-type]  # any buffer will do
+            for part in parts:
+                fs.write_all(fd, part)  # type: ignore[arg-type]  # any buffer will do
+                size_bytes += len(part)
+            check()
             os.fchmod(fd, 0o444)
+        except BaseException:
+            os.unlink(temporary)
+            raise
         finally:
             os.close(fd)
-        self._took(name, len(data), temporary)
+        self._took(name, size_bytes, temporary)
 
     def _took(self, name: bytes, size_bytes: int, temporary: str) -> None:
         there = self._there(name, size_bytes)
@@ -168,7 +198,7 @@ class Batch:
                 return
         os.unlink(temporary)
 
-    def _pack_up(self, name: bytes, data: bytes | bytearray | memoryview) -> None:
+    def _pack_up(self, name: bytes, data: Bytes) -> None:
         with self._lock:
             if self._ours.get(name, _RECIPE) != _RECIPE:
                 return
@@ -254,6 +284,39 @@ class Batch:
         else:
             for folder in folders:
                 fs.sync_directory(folder)
+
+
+@final
+class _Hashed:
+    """Parts that are counted and hashed as they come."""
+
+    def __init__(self, parts: Iterable[bytes | memoryview], name: bytes, most_bytes: int) -> None:
+        self._parts = iter(parts)
+        self._name = name
+        self._most_bytes = most_bytes
+        self._sums = copying.hasher()
+        self.size_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return self
+
+    def __next__(self) -> bytes | memoryview:
+        part = next(self._parts)
+        self.size_bytes += len(part)
+        if self.size_bytes > self._most_bytes:
+            raise Damaged(
+                f"{names.PREFIX}{self._name.hex()[:12]} has more bytes than the {self._most_bytes} it may have"
+            )
+        self._sums.update(part)
+        return part
+
+    def check(self) -> None:
+        """Raises Damaged: what came is something else than the name says."""
+        if self._sums.digest() != self._name:
+            raise Damaged(f"{self._short()} has other bytes than its name says")
+
+    def _short(self) -> str:
+        return f"{names.PREFIX}{self._name.hex()[:12]}"
 
 
 def _missing_folders(folder: Path) -> list[Path]:

@@ -26,7 +26,7 @@ class Counted:
         self.requests = 0
         self._stopped = False
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes | memoryview]:
         self._count()
         return self._unless_stopped(self._driver.read(key, start=start, length=length))
 

@@ -44,8 +44,8 @@ class Driver(Protocol):
     read_only: bool
     parallel: int
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """What lies under a key, in parts, each of at least a byte.
+    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes | memoryview]:
+        """What lies under a key, in parts, each of at least a byte and good until the next one is asked for.
 
         Args:
             start: the first byte; beyond the end there is nothing to read, and that is no error.

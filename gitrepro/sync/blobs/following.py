@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, final
 
 from ...errors import Damaged
+from ...store.objects import copying
 from ...store.objects.packfile import Entry
 from . import layout, streams
 from .driver import KeyMissing
@@ -62,11 +63,10 @@ class _Following:
         try:
             if not _FIRST.match(b"".join(self._there.driver.read(key, length=_FIRST_BYTES))):
                 return
-            size_bytes = self._there.driver.size(key) or 0
-            if size_bytes > _MANIFEST_BYTES_AT_MOST:
-                raise Damaged(f"{key} has more bytes than a manifest may have")
-            buffer = memoryview(bytearray(size_bytes + 1))
-            self._names(digest, bytes(streams.whole(self._there.driver, digest, buffer)))
+            data = self._there.whole(key, _MANIFEST_BYTES_AT_MOST)
+            if copying.hasher().update(data).hexdigest() != digest[3:]:
+                raise Damaged(f"{digest[:15]} has other bytes than its name says")
+            self._names(digest, data)
         except KeyMissing:
             return
         except Damaged as error:

@@ -11,19 +11,17 @@ from typing import Final, final
 from ...errors import Damaged, RemoteError
 from ...records.recipe import RECIPE_BYTES_AT_MOST, Recipe, load_recipe
 from ...store.objects import Batch, BlobStore, copying
-from ...store.objects.packfile import SMALL_BYTES, Entry
+from ...store.objects.packfile import Entry
 from ...store.presence import Presence
 from ...store.progress import Teller
 from ...store.recipes import RecipeReader
 from . import layout, streams
-from .buffers import Buffers
 from .driver import KeyMissing
 from .there import FEW, Spot, There
 
 _KEPT_AT_BYTES: Final = 256 << 20
 """When so much has come it gets its names: all that is lost by a cut, and asked for again."""
-_FILES_AT_ONCE: Final = 4
-"""So many files of up to 64 MiB are in memory."""
+_CHECKED_AT_ONCE_BYTES: Final = 4 << 20
 
 Job = Callable[[Batch], None]
 
@@ -40,7 +38,6 @@ class Receiving:
         self._bad: set[tuple[str, bytes]] = set()
         """Packs in which a blob has wrong bytes."""
         self._lock = threading.Lock()
-        self._buffers = Buffers(_FILES_AT_ONCE)
         self._trouble: RemoteError | None = None
         self.blobs = self.size_bytes = 0
 
@@ -133,15 +130,14 @@ class Receiving:
 
     def _bring_file(self, digest: str, batch: Batch) -> None:
         try:
-            with self._buffers.one() as buffer:
-                data = streams.whole(self._there.driver, digest, buffer)
-                batch.put_named(bytes.fromhex(digest[3:]), data)
+            parts = self._there.driver.read(layout.object_key(digest))
+            size_bytes = batch.put_parts(bytes.fromhex(digest[3:]), parts, most_bytes=layout.OBJECT_BYTES_AT_MOST)
         except KeyMissing:
             return
         except Damaged as error:
             self._there.tell(digest, error.what, key=layout.object_key(digest))
             return
-        self._note(digest, len(data))
+        self._note(digest, size_bytes)
 
     # -- in pieces
 
@@ -178,7 +174,7 @@ class Receiving:
         if absent := self._absent({piece.digest for piece in recipe.segments}):
             self._there.tell(key, f"{len(absent)} of its pieces are not there, or wrong")
             return False
-        sums, view = copying.hasher(), memoryview(bytearray(SMALL_BYTES))
+        sums, view = copying.hasher(on_all_cores=True), memoryview(bytearray(_CHECKED_AT_ONCE_BYTES))
         with RecipeReader(self._store, recipe) as reader:
             while count := reader.readinto(view):
                 sums.update(view[:count])

@@ -1,11 +1,10 @@
-"""Bytes out of a store remote, held in memory until their hash is known."""
+"""Bytes out of packs in a store remote, held in memory until their hash is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, final
 
-from ...errors import Damaged
 from ...store.objects import copying
 from ...store.objects.packfile import Entry
 from . import layout
@@ -13,25 +12,6 @@ from .driver import Driver
 
 _GAP_BYTES: Final = 256 << 10
 """What lies between two wanted blobs is read along when it is no more: another request costs as much."""
-
-
-def whole(driver: Driver, digest: str, buffer: memoryview) -> memoryview:
-    """A blob that is a file of its own there, verified; it lies in `buffer`.
-
-    Raises:
-        KeyMissing: it is none.
-        Damaged: its bytes are wrong, or more than they may be.
-    """
-    size_bytes, sums = 0, copying.hasher()
-    for part in driver.read(layout.object_key(digest)):
-        if size_bytes + len(part) > len(buffer):
-            raise Damaged(f"{digest[:15]} has more bytes than a blob of its own may have")
-        buffer[size_bytes : size_bytes + len(part)] = part
-        sums.update(part)
-        size_bytes += len(part)
-    if f"b3:{sums.hexdigest()}" != digest:
-        raise Damaged(f"{digest[:15]} has other bytes than its name says")
-    return buffer[:size_bytes]
 
 
 def spans(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -67,7 +47,7 @@ def _end(entry: Entry) -> int:
 class _Window:
     """What comes in parts, as far as it is needed at once."""
 
-    def __init__(self, parts: Iterator[bytes], at: int) -> None:
+    def __init__(self, parts: Iterator[bytes | memoryview], at: int) -> None:
         self._parts = parts
         self._data = b""
         self._at = at

@@ -122,7 +122,7 @@ class CloudDriver:
         # A body is held in memory, so that the library can send it again; not too many big ones at once.
         self._big = threading.BoundedSemaphore(_BIG_AT_ONCE)
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         checked_key(key)
         if start == 0 and length is None:
             yield from self._whole(key)
@@ -133,14 +133,14 @@ class CloudDriver:
         else:
             yield from _cut(self._whole(key), start, length)
 
-    def _whole(self, key: str) -> Iterator[bytes]:
+    def _whole(self, key: str) -> Iterator[memoryview]:
         import obstore
 
         with self._explained(f"cannot read {key}", key=key):
             for part in obstore.get(self._store, key).stream(min_chunk_size=PIECE_BYTES):
                 yield from _pieces(part)
 
-    def _range(self, key: str, start: int, length: int | None) -> Iterator[bytes]:
+    def _range(self, key: str, start: int, length: int | None) -> Iterator[memoryview]:
         import obstore
         from obstore.exceptions import BaseError
 
@@ -154,7 +154,7 @@ class CloudDriver:
             for part in found.stream(min_chunk_size=PIECE_BYTES):
                 yield from _pieces(part)
 
-    def _without_range(self, error: Exception, key: str, start: int, length: int | None) -> Iterator[bytes]:
+    def _without_range(self, error: Exception, key: str, start: int, length: int | None) -> Iterator[memoryview]:
         """What a range is where it was not given: nothing beyond the end, or cut out of the whole here."""
         if "status code: 416" in str(error):
             self._ask_size(key)
@@ -249,13 +249,13 @@ class CloudDriver:
         return "run the command again"
 
 
-def _pieces(part: Any) -> Iterator[bytes]:
+def _pieces(part: Any) -> Iterator[memoryview]:
     view = memoryview(part)
     for at in range(0, len(view), PIECE_BYTES):
-        yield bytes(view[at : at + PIECE_BYTES])
+        yield view[at : at + PIECE_BYTES]
 
 
-def _cut(parts: Iterator[bytes], start: int, length: int | None) -> Iterator[bytes]:
+def _cut(parts: Iterator[memoryview], start: int, length: int | None) -> Iterator[memoryview]:
     """A range out of the whole."""
     left = length
     for part in parts:
