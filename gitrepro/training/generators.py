@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import random
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Final, Protocol, final
 _WORDS: Final = 624
 _WORD_BYTES: Final = 4
 _LOW: Final = 0xFFFFFFFF
+_FLAG_BEFORE_BYTES: Final = 8
 
 
 class Shared(Protocol):
@@ -38,9 +40,8 @@ class Shared(Protocol):
 class _Mark:
     """A whole state of a Mersenne Twister, and what is seen of it at a glance."""
 
-    glance: tuple[int, int]
+    glance: tuple[int, int, bool]
     state: Any
-    carried: bool
 
 
 @final
@@ -52,7 +53,7 @@ class Twister:
         seed: takes an integer below 2**63.
         words: the address of its 624 words, in memory that lives as long as the process.
         place: the address of the C int that says which word is next.
-        carried: of a state, whether a second normal number lies ready: it is handed out without a move.
+        carried: whether a second normal number lies ready: it is handed out without a move.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Twister:
         seed: Callable[[int], object],
         words: int,
         place: int,
-        carried: Callable[[Any], bool],
+        carried: Callable[[], bool],
     ) -> None:
         self._state, self._set_state, self._seed, self._carried = state, set_state, seed, carried
         self._place = ctypes.c_int.from_address(place)
@@ -72,17 +73,16 @@ class Twister:
         self._last: _Mark | None = None
 
     def mark(self) -> _Mark:
-        glance = (self._place.value, self._pair.value)
-        last = self._last
-        if last is None or last.glance != glance or last.carried:
-            state = self._state()
-            last = self._last = _Mark(glance, state, self._carried(state))
-        return last
+        glance = self._glance()
+        if self._last is None or self._last.glance != glance:
+            self._last = _Mark(glance, self._state())
+        return self._last
 
     def moved(self, mark: _Mark) -> bool:
-        if (self._place.value, self._pair.value) != mark.glance:
-            return True
-        return mark.carried and not self._carried(self._state())
+        return self._glance() != mark.glance
+
+    def _glance(self) -> tuple[int, int, bool]:
+        return self._place.value, self._pair.value, self._carried()
 
     def restore(self, mark: _Mark) -> None:
         self._set_state(mark.state)
@@ -162,7 +162,7 @@ def _python(module: Any) -> Shared:
     if sys.implementation.name == "cpython" and _lie_there(words, place, place_at + _WORD_BYTES, place_at):
         return Twister(
             state=one.getstate, set_state=one.setstate, seed=one.seed, words=place_at + _WORD_BYTES, place=place_at,
-            carried=lambda state: state[2] is not None,
+            carried=lambda: one.gauss_next is not None,  # type: ignore[attr-defined]
         )  # fmt: skip
     return Whole(one.getstate, one.setstate, one.seed)
 
@@ -183,9 +183,22 @@ def _numpy(module: Any) -> Shared | None:
     if _lie_there(words.tolist(), place, words_at, place_at):
         return Twister(
             state=one.get_state, set_state=one.set_state, seed=seed, words=words_at, place=place_at,
-            carried=lambda state: bool(state[3]),
+            carried=_carried_in(one),
         )  # fmt: skip
     return Whole(lambda: _Plain(one.get_state()), lambda plain: one.set_state(plain.state), seed)
+
+
+def _carried_in(one: Any) -> Callable[[], bool]:
+    """Whether a RandomState has a second normal number ready: an int in it, right before that number."""
+    other = type(one)(0)
+    other.standard_normal()
+    lies = ctypes.string_at(id(other), type(other).__basicsize__)
+    flag_at = lies.find(struct.pack("=d", other.get_state()[4])) - _FLAG_BEFORE_BYTES
+    if flag_at > object.__basicsize__ and struct.unpack_from("=i", lies, flag_at) == (1,):
+        flag = ctypes.c_int.from_address(id(one) + flag_at)
+        if flag.value == one.get_state()[3]:
+            return lambda: bool(flag.value)
+    return lambda: bool(one.get_state()[3])
 
 
 class _Plain:

@@ -81,7 +81,9 @@ class Guard:
         self._batches = LastBatches()
         self._counted = _counted(self.rules)
         self._read_every = min((rule.every_steps for rule in _nonfinite(self.rules)), default=_READ_EVERY_ROWS)
-        self._unsubscribe = shared().subscribe(
+        steps = shared()
+        steps.forget_lead()  # of a training before, whose optimizer may live on for a while
+        self._unsubscribe = steps.subscribe(
             self._stepped, before=self._stepping, indexed=self._batches.indexed, fetched=self._batches.fetched
         )
         for watch in self._watches:

@@ -201,6 +201,21 @@ def test_a_generator_that_drew_has_moved_and_is_put_back(name: str, before: int,
     assert [draw() for _ in range(within)] == drawn
 
 
+@pytest.mark.parametrize("name", ["python", "numpy"])
+def test_a_second_normal_number_that_lies_ready_is_no_place_like_the_one_behind_it(name: str) -> None:
+    draw, seed = {"python": (lambda: random.gauss(0, 1), random.seed), "numpy": (np.random.randn, np.random.seed)}[name]
+    shared = generators.present()[name]
+    seed(5)
+    draw(), draw()
+    shared.mark()  # none lies ready
+    seed(5)
+    draw()
+    mark = shared.mark()  # the generator has drawn as often, and one does
+    drawn = [draw() for _ in range(3)]
+    shared.restore(mark)
+    assert [draw() for _ in range(3)] == drawn
+
+
 def test_a_generator_that_numpy_was_given_later_is_the_one_that_is_watched() -> None:
     before = np.random.get_bit_generator()
     try:

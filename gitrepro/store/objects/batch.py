@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -23,6 +24,8 @@ Bytes = bytes | bytearray | memoryview
 _RECIPE: Final = -1
 _FEW: Final = 4
 """So many files are synced one by one; for more, the whole file system is cheaper."""
+_LARGE_BYTES: Final = 8 << 20
+"""What comes in parts and has so many bytes gets its name as soon as it is whole, while others are still coming."""
 
 
 @final
@@ -46,6 +49,8 @@ class Batch:
         self._count = 0
         self.new_bytes = 0
         """How many bytes were not in the store before."""
+        self.waiting_bytes = 0
+        """How many of them get their names at the end."""
 
     def __contains__(self, digest: str) -> bool:
         return self._there(names.raw(digest), None)
@@ -70,7 +75,7 @@ class Batch:
         return names.PREFIX + name.hex()
 
     def put_parts(self, name: bytes, parts: Iterable[bytes | memoryview], *, most_bytes: int) -> int:
-        """Take a blob as `put_named` does, written as it comes; its size in bytes.
+        """Take a blob as `put_named` does, written as it comes; its size in bytes. A large one is named at once.
 
         Args:
             parts: are asked for one after the other; each is good until the next one is asked for.
@@ -86,7 +91,7 @@ class Batch:
             coming.check()
             self.put_named(name, head)
         else:
-            self._write(name, chain([head], coming), check=coming.check)
+            self._write(name, chain([head], coming), check=coming.check, at_once_from=_LARGE_BYTES)
         return coming.size_bytes
 
     def put_anew(self, name: bytes, data: bytes) -> None:
@@ -172,31 +177,54 @@ class Batch:
         else:
             self._write(name, [data])
 
-    def _write(self, name: bytes, parts: Iterable[Bytes], *, check: Callable[[], None] = lambda: None) -> None:
-        size_bytes = 0
+    def _write(
+        self,
+        name: bytes,
+        parts: Iterable[Bytes],
+        *,
+        check: Callable[[], None] = lambda: None,
+        at_once_from: float = math.inf,
+    ) -> None:
+        size_bytes = begun = 0
         temporary, fd = self._temporary(os.O_WRONLY)
         try:
             for part in parts:
                 fs.write_all(fd, part)  # type: ignore[arg-type]  # any buffer will do
                 size_bytes += len(part)
+                if size_bytes - begun >= at_once_from:
+                    copying.begin_sync(fd, begun, size_bytes - begun)
+                    begun = size_bytes
             check()
             os.fchmod(fd, 0o444)
+            if at_once := size_bytes >= at_once_from:
+                os.fsync(fd)
         except BaseException:
             os.unlink(temporary)
             raise
         finally:
             os.close(fd)
-        self._took(name, size_bytes, temporary)
+        self._took(name, size_bytes, temporary, at_once=at_once)
 
-    def _took(self, name: bytes, size_bytes: int, temporary: str) -> None:
+    def _took(self, name: bytes, size_bytes: int, temporary: str, *, at_once: bool = False) -> None:
         there = self._there(name, size_bytes)
         with self._lock:
-            if not there and self._ours.get(name) != size_bytes:  # another thread may have put it meanwhile
-                self._loose.append((temporary, name))
+            is_new = not there and self._ours.get(name) != size_bytes  # another thread may have put it meanwhile
+            if is_new:
                 self._ours[name] = size_bytes
                 self.new_bytes += size_bytes
-                return
-        os.unlink(temporary)
+                if not at_once:
+                    self._loose.append((temporary, name))
+                    self.waiting_bytes += size_bytes
+        if not is_new:
+            os.unlink(temporary)
+        elif at_once:
+            self._name_all([(temporary, self._store.loose_path(name))])
+
+    def _name_all(self, pairs: Iterable[tuple[str, Path]]) -> None:
+        touched: dict[str, None] = {}
+        for temporary, target in pairs:
+            self._name(temporary, target, touched)
+        self._sync_folders(touched)
 
     def _pack_up(self, name: bytes, data: Bytes) -> None:
         with self._lock:
@@ -207,6 +235,7 @@ class Batch:
             self._ours[name] = len(data)
             self._pack.add(name, bytes(data) if isinstance(data, memoryview) else data)
             self.new_bytes += len(data)
+            self.waiting_bytes += len(data)
             if self._pack.size_bytes >= TARGET_BYTES:
                 self._close_pack()
 
@@ -227,7 +256,7 @@ class Batch:
         if files:
             self._sync(files)
             self._name_blobs()
-            self._name_recipes()
+            self._name_all((temporary, self._store.recipe_path(name)) for temporary, name in self._recipes)
             if self._packs:
                 self._store.index.add((name, entries) for _, name, entries in self._packs)
         self.discard()
@@ -252,20 +281,11 @@ class Batch:
                 fs.sync_file(path)
 
     def _name_blobs(self) -> None:
-        touched: dict[str, None] = {}
-        for temporary, name, _ in self._packs:
-            target = self._store.pack_path(name)
-            damage.make_way(self._store.root, target, bytes.fromhex(name))
-            self._name(temporary, target, touched)
-        for temporary, hashed in self._loose:
-            self._name(temporary, self._store.loose_path(hashed), touched)
-        self._sync_folders(touched)
-
-    def _name_recipes(self) -> None:
-        touched: dict[str, None] = {}
-        for temporary, hashed in self._recipes:
-            self._name(temporary, self._store.recipe_path(hashed), touched)
-        self._sync_folders(touched)
+        packs = [(temporary, self._store.pack_path(name), bytes.fromhex(name)) for temporary, name, _ in self._packs]
+        for _, target, name in packs:
+            damage.make_way(self._store.root, target, name)
+        loose = ((temporary, self._store.loose_path(name)) for temporary, name in self._loose)
+        self._name_all([*((temporary, target) for temporary, target, _ in packs), *loose])
 
     def _name(self, temporary: str, target: Path, touched: dict[str, None]) -> None:
         folder = str(target.parent)

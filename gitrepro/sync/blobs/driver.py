@@ -66,7 +66,8 @@ class Driver(Protocol):
         An exception out of `parts` comes through as it is: that is how bytes are called back that turn out wrong.
 
         Args:
-            parts: are asked for once, one after the other; each is good until the next one is asked for.
+            parts: are asked for once, one after the other; each is good until the next one is asked for, and the last
+                one until this returns.
             size_bytes: how long they are together.
 
         Raises:

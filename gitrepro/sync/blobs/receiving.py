@@ -10,18 +10,17 @@ from typing import Final, final
 
 from ...errors import Damaged, RemoteError
 from ...records.recipe import RECIPE_BYTES_AT_MOST, Recipe, load_recipe
-from ...store.objects import Batch, BlobStore, copying
+from ...store.objects import Batch, BlobStore
 from ...store.objects.packfile import Entry
 from ...store.presence import Presence
 from ...store.progress import Teller
-from ...store.recipes import RecipeReader
 from . import layout, streams
 from .driver import KeyMissing
 from .there import FEW, Spot, There
+from .wholes import Whole
 
 _KEPT_AT_BYTES: Final = 256 << 20
 """When so much has come it gets its names: all that is lost by a cut, and asked for again."""
-_CHECKED_AT_ONCE_BYTES: Final = 4 << 20
 
 Job = Callable[[Batch], None]
 
@@ -39,6 +38,7 @@ class Receiving:
         """Packs in which a blob has wrong bytes."""
         self._lock = threading.Lock()
         self._trouble: RemoteError | None = None
+        self._wholes: list[Whole] = []
         self.blobs = self.size_bytes = 0
 
     def bring(self, digests: Iterable[str], *, roots: Iterable[str], runs: Sequence[str] = ()) -> None:
@@ -56,6 +56,7 @@ class Receiving:
         self._there.ask_roots(roots, runs=() if many else runs)
         left = self._plain(list(digests))
         recipes = self._recipes(left)
+        self._wholes = [Whole(self._store, recipe) for recipe in recipes.values()]
         # What a root says lies in pieces may have come as a file since.
         in_pieces = [digest for digest in left if digest in self._there.recipes and digest not in recipes]
         self._keep(partial(self._bring_file, digest) for digest in in_pieces)
@@ -63,7 +64,7 @@ class Receiving:
         self._in_any_pack([digest for digest in left if digest not in recipes], may_be_roots=True)
         pieces = self._absent(piece.digest for recipe in recipes.values() for piece in recipe.segments)
         self._in_any_pack(self._plain(pieces))
-        self._assemble(recipes)
+        self._assemble()
 
     def _absent(self, digests: Iterable[str]) -> list[str]:
         names = {bytes.fromhex(digest[3:]): digest for digest in digests}
@@ -138,6 +139,8 @@ class Receiving:
             self._there.tell(digest, error.what, key=layout.object_key(digest))
             return
         self._note(digest, size_bytes)
+        for whole in self._wholes:
+            whole.advance()
 
     # -- in pieces
 
@@ -161,27 +164,23 @@ class Receiving:
             return
         found[digest] = recipe
 
-    def _assemble(self, recipes: dict[str, Recipe]) -> None:
-        """Keep those recipes that make up, from what is here now, the file they are of."""
-        sound = {digest: recipe for digest, recipe in recipes.items() if self._makes_up(recipe)}
+    def _assemble(self) -> None:
+        """Keep those recipes whose pieces make up, from what is here now, the file they are of."""
+        sound = {whole.recipe.digest: whole.recipe for whole in self._wholes if self._makes_up(whole)}
         with self._store.batch() as batch:
             for digest, recipe in sound.items():
                 batch.put_recipe(digest, recipe.dump())
                 self._note(digest, 0)
 
-    def _makes_up(self, recipe: Recipe) -> bool:
-        key = layout.recipe_key(recipe.digest)
-        if absent := self._absent({piece.digest for piece in recipe.segments}):
+    def _makes_up(self, whole: Whole) -> bool:
+        key = layout.recipe_key(whole.recipe.digest)
+        if absent := self._absent({piece.digest for piece in whole.recipe.segments}):
             self._there.tell(key, f"{len(absent)} of its pieces are not there, or wrong")
-            return False
-        sums, view = copying.hasher(on_all_cores=True), memoryview(bytearray(_CHECKED_AT_ONCE_BYTES))
-        with RecipeReader(self._store, recipe) as reader:
-            while count := reader.readinto(view):
-                sums.update(view[:count])
-        if f"b3:{sums.hexdigest()}" != recipe.digest:
+        elif not whole.is_sound():
             self._there.tell(key, "its pieces make up another file")
-            return False
-        return True
+        else:
+            return True
+        return False
 
     # -- keeping
 
@@ -195,7 +194,7 @@ class Receiving:
             raise self._trouble
 
     def _until_full(self, pending: deque[Job], batch: Batch) -> Iterator[Callable[[], None]]:
-        while pending and self._trouble is None and batch.new_bytes < _KEPT_AT_BYTES:
+        while pending and self._trouble is None and batch.waiting_bytes < _KEPT_AT_BYTES:
             yield partial(self._attempt, pending.popleft(), batch)
 
     def _attempt(self, job: Job, batch: Batch) -> None:

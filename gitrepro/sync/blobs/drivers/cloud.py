@@ -28,6 +28,7 @@ _PARALLEL: Final = 8
 _BIG_BYTES: Final = 8 << 20
 _BIG_AT_ONCE: Final = 3
 _PUT_BYTES: Final = 128 << 20  # in one request; above it in several, of which a bucket shows nothing before the last
+_STREAMED_BYTES: Final = 1 << 20  # each part costs a way from the library's threads to ours
 _PAGE: Final = 1000
 _OPTIONS: Final = {
     "s3": {"endpoint", "region", "anonymous", "profile"},
@@ -137,7 +138,7 @@ class CloudDriver:
         import obstore
 
         with self._explained(f"cannot read {key}", key=key):
-            for part in obstore.get(self._store, key).stream(min_chunk_size=PIECE_BYTES):
+            for part in obstore.get(self._store, key).stream(min_chunk_size=_STREAMED_BYTES):
                 yield from _pieces(part)
 
     def _range(self, key: str, start: int, length: int | None) -> Iterator[memoryview]:
@@ -151,7 +152,7 @@ class CloudDriver:
             except BaseError as error:
                 yield from self._without_range(error, key, start, length)
                 return
-            for part in found.stream(min_chunk_size=PIECE_BYTES):
+            for part in found.stream(min_chunk_size=_STREAMED_BYTES):
                 yield from _pieces(part)
 
     def _without_range(self, error: Exception, key: str, start: int, length: int | None) -> Iterator[memoryview]:
@@ -181,11 +182,9 @@ class CloudDriver:
 
         checked_key(key)
         with self._big if size_bytes > _BIG_BYTES else nullcontext():
-            body = bytearray()
-            for part in counted(parts, size_bytes, key=key):
-                body += part
+            body = _body(counted(parts, size_bytes, key=key), size_bytes)
             with self._explained(f"cannot write {key}"):
-                obstore.put(self._store, key, memoryview(body), use_multipart=size_bytes > _PUT_BYTES)
+                obstore.put(self._store, key, body, use_multipart=size_bytes > _PUT_BYTES)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         import obstore
@@ -247,6 +246,18 @@ class CloudDriver:
         if "error sending request" in why:
             return "check the network and the endpoint (`gitrepro remote ls`), then run the command again"
         return "run the command again"
+
+
+def _body(parts: Iterable[bytes | memoryview], size_bytes: int) -> bytes | memoryview:
+    """All parts in one; where it is one already, that one, uncopied."""
+    body = bytearray()
+    whole: bytes | memoryview = b""
+    for part in parts:
+        if len(part) == size_bytes:
+            whole = part
+        else:
+            body += part
+    return whole or memoryview(body)
 
 
 def _pieces(part: Any) -> Iterator[memoryview]:
