@@ -28,8 +28,8 @@ from gitrepro.store.statcache import StatCache
 FILES = int(os.environ.get("BENCH_FILES", "100000"))
 LARGE_MIB = int(os.environ.get("BENCH_LARGE_MIB", "2048"))
 FILE_BYTES = 8 << 10
-ROUNDS = 3
-LARGE_ROUNDS = 5
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+LARGE_ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MIB = 1 << 20
 
 

@@ -400,6 +400,10 @@ _CALLS = (
     _Call("torch", "torch.cuda.seed_all", _SEED, "torch.cuda.random", "torch.cuda"),
 )
 _LIBRARIES = ("random", "numpy.random", "torch")
+_MKL_FUNCTIONS = (
+    "sqrt", "exp", "expm1", "log", "log10", "log1p", "log2", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
+    "cosh", "tanh", "erf", "erfc", "erfinv", "lgamma", "trunc",
+)  # fmt: skip
 _DRAWING = ("rich.style",)  # draw from Python's generator while they are imported, for a number that nobody sees
 _LOUD_CALLS = 16  # every call up to this one is an event; after that, each time their number doubles
 _PLACES = 8
@@ -512,6 +516,8 @@ class SeedWatch:
     def _seed(self, module: Any) -> None:
         with as_gitrepro():
             (module.manual_seed if hasattr(module, "manual_seed") else module.seed)(self.requested)
+        if hasattr(module, "manual_seed"):
+            settle_functions(module)
 
     def _watch_calls(self, library: str) -> None:
         for call in _CALLS:
@@ -659,6 +665,19 @@ class as_gitrepro:  # noqa: N801 - it reads as a word of the sentence it stands 
     def __exit__(self, *_error: object) -> None:
         for watch, by in self._before:
             watch._thread.by = by
+
+
+def settle_functions(torch: Any) -> None:
+    """Have the CPU's vector functions chosen while one thread runs.
+
+    torch on x86 takes them from MKL, which chooses one for this processor at the first call. Where two threads make
+    that call at once, a process in some hundreds gets a square root of three digits from one of them: a first step of
+    AdamW that is another one than with the same seed before.
+    """
+    for dtype in (torch.float32, torch.float64):
+        one = torch.ones(1, dtype=dtype, device="cpu")
+        for name in _MKL_FUNCTIONS:
+            getattr(one, name)()
 
 
 def _dress(ours: Any, original: Any, *, home: str, attribute: str) -> None:

@@ -22,7 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitrepro.training import seeds
-from gitrepro.training.seeds import SeedWatch, mersenne_origin
+from gitrepro.training.seeds import SeedWatch, mersenne_origin, settle_functions
 
 SOURCE = Path(seeds.__file__)
 Document = dict[str, Any]
@@ -163,6 +163,23 @@ def test_every_library_present_is_seeded_at_once(watch: Watch) -> None:
     assert {(rows[name]["effective"], rows[name]["seeded_by"]) for name in ("python", "numpy", "torch")} == {
         (7, "gitrepro")
     }
+
+
+def test_with_the_seed_torch_chooses_its_functions_while_one_thread_runs(watch: Watch, monkeypatch: Any) -> None:
+    chosen: list[object] = []
+    monkeypatch.setattr("gitrepro.training.seeds.settle_functions", chosen.append)
+    watch()
+    assert chosen == []
+    watch(requested=7, seed_now=True)
+    assert chosen == [torch]
+
+
+def test_choosing_the_functions_draws_nothing_and_leaves_nothing() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    with torch.device("meta"):
+        settle_functions(torch)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_without_seed_now_no_state_is_touched(watch: Watch) -> None:
