@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 UNITS: Final = ("samples", "tokens")
-SAID_BY: Final = ("asked", "observed", "config")
+SAID_BY: Final = ("asked", "observed", "loader", "config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Batch:
         accumulation_steps: forward passes to an optimizer step.
         world_size: processes that train together.
         unit: `samples` or `tokens`.
-        said_by: `asked`, the program gave the number; `observed`, from what went through; `config`, from the config.
+        said_by: `asked`, the program gave the number; `observed`, from what went through; `loader`, what
+            `run.loader` hands out; `config`, from the config.
         observed: what went through: `windows`, `micro_batches`, `ragged_windows`, `empty_windows`, `weight`.
     """
 

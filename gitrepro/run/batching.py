@@ -152,22 +152,36 @@ def _batch(micro_batch: float | None, steps: int, world: int | None, unit: str) 
 def batch_of(
     events: Iterable[Mapping[str, Any]], config: Mapping[str, Any], ranks: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
-    """The field `batch` of a record: what the program said last, with what went through; else what its config says.
+    """The field `batch` of a record: what the program said last, with what went through; else what its loader hands
+    out, by as many micro-batches to a step as its config says; else what the config says.
 
     Args:
         config: the values of the config.
         ranks: the field `ranks`.
     """
+    events = list(events)
     told = [event["batch"] for event in events if event.get("op") == OP]
     if told:
         return _with_observed(dict(told[-1]))
     found = memory.batch(flatten(config), world_size=int((ranks or {}).get("world_size") or 1))
+    if (loader := _training_loader(events)) is not None:
+        return Batch(
+            micro_batch=loader["batch_size"], accumulation_steps=found["accumulation_steps"] if found else 1,
+            world_size=loader["world_size"], said_by="loader",
+        ).document()  # fmt: skip
     if found is None:
         return None
     return Batch(
         micro_batch=found["per_process"], accumulation_steps=found["accumulation_steps"],
         world_size=found["world_size"], said_by="config",
     ).document()  # fmt: skip
+
+
+def _training_loader(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first loader that shuffles, else the only one: of several in a fixed order any may be for evaluation."""
+    made = list({event["name"]: event for event in events if event.get("op") == "loader"}.values())
+    shuffled = [each for each in made if each.get("shuffle")]
+    return shuffled[0] if shuffled else made[0] if len(made) == 1 else None
 
 
 def _with_observed(batch: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from .steps import Step, shared
 from .stopping import NonFinite, Rule, Surroundings, Watch
 from .stopping.diverging import GRADIENT_NORM
 
+STATE_VERSION: Final = 1
 _ROWS_WITHOUT: Final = 10_000
 """After so many rows it is said that a metric was never among them."""
 _READ_EVERY_ROWS: Final = 50
@@ -130,6 +131,39 @@ class Guard:
         """Take a row of metrics, as `run.log` has it. A number on a device is read later, with others."""
         with self._lock:
             self._quietly(lambda: self._see(values, step))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rules have seen: plain values, to be saved with a checkpoint, as `extra={"guard": guard}`."""
+        with self._lock:
+            self._quietly(self._read)
+            states = [{"rule": name, **state} for name, state in zip(self._names(), self._states(), strict=True)]
+            return {"version": STATE_VERSION, "rules": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave. What had been found is not: who resumes has decided to go on.
+
+        Raises:
+            UsageError: it is no such state, or one of other rules.
+        """
+        if not isinstance(state, Mapping) or state.get("version") != STATE_VERSION:
+            raise UsageError("this is no state of a guard", do="give what guard.state_dict() returned")
+        saved = [str(each["rule"]) for each in state["rules"]]
+        if saved != self._names():
+            raise UsageError(
+                f"the state is of a guard with {', '.join(saved) or 'no rules'}",
+                why=f"this one has {', '.join(self._names()) or 'none'}",
+                do="give it the same rules in the same order, or leave its state out",
+            )
+        with self._lock:
+            for watch, each in zip(self._watches, state["rules"], strict=True):
+                if callable(getattr(watch, "restore", None)):
+                    watch.restore(each)
+
+    def _names(self) -> list[str]:
+        return [type(rule).__name__ for rule in self.rules]
+
+    def _states(self) -> list[dict[str, Any]]:
+        return [dict(watch.state()) if callable(getattr(watch, "state", None)) else {} for watch in self._watches]
 
     def close(self) -> None:
         """The training is over: read what waits, and say what was never there to be judged."""

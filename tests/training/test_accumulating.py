@@ -230,6 +230,24 @@ def test_a_batch_in_the_config_alone_is_on_record_as_such(repo, git):
     assert (found["effective_batch"], found["said_by"]) == (128, "config")
 
 
+def test_a_batch_that_a_loader_hands_out_stands_over_the_config(repo, git):
+    data = torch.utils.data.TensorDataset(torch.arange(40.0))
+    with gitrepro.record(repo=repo, seed=0, config={"batch_size": 32, "gradient_accumulation_steps": 4}) as run:
+        run.loader(data, batch_size=20, name="val")
+        run.loader(data, batch_size=8, shuffle=True, name="train")
+    found = recorded(repo, git)["batch"]
+
+    assert (found["micro_batch"], found["effective_batch"], found["said_by"]) == (8, 32, "loader")
+
+
+def test_of_several_loaders_in_a_fixed_order_none_is_taken_for_that_of_the_training(repo, git):
+    data = torch.utils.data.TensorDataset(torch.arange(40.0))
+    with gitrepro.record(repo=repo, seed=0) as run:
+        run.loader(data, batch_size=20, name="val")
+        run.loader(data, batch_size=8, name="test")
+    assert "batch" not in recorded(repo, git)
+
+
 def test_a_declared_batch_stands_over_the_config(repo, git):
     with gitrepro.record(repo=repo, config={"batch_size": 32}) as run:
         run.batch(micro_batch=2048, accumulation_steps=2, unit="tokens")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import random
 import subprocess
 import sys
 from typing import Any
@@ -14,10 +16,12 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.trainings import BROKEN, HEALTHY, Training
+from gitrepro.errors import UsageError
 from gitrepro.records.stopping import Effect, Finding
 from gitrepro.training.finite import Counted
 from gitrepro.training.guards import Guard, Stop
-from gitrepro.training.stopping import Divergence, NoLearning, NonFinite
+from gitrepro.training.stopping import Budget, Divergence, EarlyStopping, NoLearning, NonFinite
+from gitrepro.training.stopping.rule import Surroundings
 
 
 class Fake(torch.Tensor):
@@ -107,6 +111,77 @@ def train(told: Told, *, steps: int, hurt: Any = None) -> int | None:
         if told.guard.should_stop():
             return step
     return None
+
+
+# -- over a resume
+
+
+def rows(kind: str) -> list[dict[str, float]]:
+    draw = random.Random(kind)
+    if kind == "stuck":
+        return [{"train/loss": 2.3 + draw.gauss(0, 0.05)} for _ in range(1200)]
+    if kind == "diverges":
+        losses = [2.0 * 0.98**step if step < 120 else 0.2 * 1.1 ** (step - 120) for step in range(220)]
+        return [{"train/loss": loss * (1 + draw.gauss(0, 0.02)), "grad_norm": loss} for loss in losses]
+    if kind == "overfits":
+        return [{"train/loss": 1.0 / (step + 1), "val/loss": abs(step - 20) / 20 + 0.3} for step in range(60)]
+    return [{"train/loss": math.nan if step == 150 else 1.0 / (step + 1)} for step in range(160)]
+
+
+def told_of(*guards: Told, kind: str, split: int) -> list[Any]:
+    """What the guards say of one training that the first watches up to `split`, and the last from there."""
+    first, last = guards[0], guards[-1]
+    for step, row in enumerate(rows(kind)):
+        if step == split and first is not last:
+            last.guard.load_state_dict(json.loads(json.dumps(first.guard.state_dict())))
+        (first if step < split else last).guard.see(row, step)
+    return [(each.rule, each.code, each.step, each.seen) for told in dict.fromkeys(guards) for each in told.found]
+
+
+RULES = (Divergence(), NonFinite(gradients=False, weights=False), NoLearning(stop=True), EarlyStopping("val/loss"))
+
+
+@pytest.mark.parametrize("kind", ["stuck", "diverges", "overfits", "nan"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_guard_that_goes_on_from_a_saved_state_says_what_one_that_saw_all_does(guarded, kind: str, share: float):
+    whole = [each for each in told_of(guarded(*RULES), kind=kind, split=0) if each[2] is not None]
+    assert {code for _, code, _, _ in whole} & {"not-falling", "divergence", "overfitting", "nonfinite-loss"}
+
+    split = int(min(step for _, _, step, _ in whole) * share)
+    found = told_of(guarded(*RULES), guarded(*RULES), kind=kind, split=split)
+    assert [each for each in found if each[2] is not None] == whole
+
+
+def test_a_budget_counts_on_over_a_resume() -> None:
+    now = [0.0]
+    world = Surroundings(clock=lambda: now[0], cost=lambda: now[0] / 10)
+    before = Guard([Budget(hours=1, cost=250, steps=100)], world=world)
+    now[0] = 2000.0
+    before.see({"loss": 1.0}, 40)
+    state = before.state_dict()
+    before.close()
+    now[0] = 50_000.0
+
+    after = Guard([Budget(hours=1, cost=250, steps=100)], world=world)
+    after.load_state_dict(state)
+    now[0] += 400.0
+    assert not after.should_stop()
+    now[0] += 200.0
+    assert after.should_stop()
+    after.close()
+    assert after.reason is not None and after.reason.code == "budget-cost"
+
+
+@pytest.mark.parametrize("state", [{}, None, {"version": 2, "rules": []}])
+def test_what_is_no_state_of_a_guard_is_refused(guarded, state: Any) -> None:
+    with pytest.raises(UsageError, match="no state of a guard"):
+        guarded(NonFinite()).guard.load_state_dict(state)
+
+
+def test_a_state_of_other_rules_is_refused(guarded) -> None:
+    state = guarded(NoLearning()).guard.state_dict()
+    with pytest.raises(UsageError, match="of a guard with NoLearning"):
+        guarded(Divergence(), NoLearning()).guard.load_state_dict(state)
 
 
 # -- gradients and weights

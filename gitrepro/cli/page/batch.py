@@ -6,7 +6,7 @@ from ...records.run import RunRecord
 from ..present import number
 from .parts import Rows, mapping
 
-_WORDS = {"asked": "as asked for", "observed": "as observed", "config": "as the config says"}
+_WORDS = {"asked": "as asked for", "observed": "as observed", "loader": "as loaded", "config": "as the config says"}
 
 
 def batch(record: RunRecord) -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, Final, final
 
@@ -83,6 +83,18 @@ class _Watch(Watch):
         used = self._step + 1
         return self._over("steps", used) if self._rule.steps is not None and used >= self._rule.steps else None
 
+    def state(self) -> dict[str, Any]:
+        used = {name: counter.read() for name, counter in self._counters.items()}
+        return {"seconds": self._clock.read(), "used": used, "step": self._step}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._clock.go_on(state["seconds"])
+        for name, used in state["used"].items():
+            if name in self._counters:
+                self._counters[name].go_on(used)
+                self._used[name] = used
+        self._step = state["step"]
+
     def look(self) -> Finding | None:
         seconds = self._clock.read()
         if self._rule.hours is not None and seconds / 3600.0 >= self._rule.hours:
@@ -113,6 +125,10 @@ class _Forward:
         self._counter = counter
         self._before = counter()
         self._sum = 0.0
+
+    def go_on(self, from_there: float) -> None:
+        """Count on from so much, of another process."""
+        self._sum += from_there
 
     def read(self) -> float:
         now = self._counter()

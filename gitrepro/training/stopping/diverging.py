@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Any, Final, final
 
@@ -13,6 +14,7 @@ from ...records.stopping import DivergenceRule, Effect, Finding
 from .rule import Surroundings, Watch, amount, metric_name, short, whole
 
 _NAME: Final = "Divergence"
+_KEPT: Final = ("median", "best", "first", "noise", "above")
 _MAD_TO_SD: Final = 1.4826
 _GRADIENT_WINDOW, _GRADIENT_LEAST = 100, 20
 _TINY: Final = 1e-300
@@ -133,6 +135,18 @@ class Diverging:
             return best + (self.ratio - 1.0) * max(-best, fallen)
         return max(best * self.ratio, best + self._rule.least_rise * fallen)
 
+    def state(self) -> dict[str, Any]:
+        """What it must know to go on in another process."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return {**kept, "window": list(self._window), "residuals": list(self._residuals)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name in _KEPT:
+            setattr(self, name, state[name])
+        self._window, self._sorted = deque(state["window"]), sorted(state["window"])
+        self._residuals = deque(state["residuals"], self._residuals.maxlen)
+
     def _roll(self, value: float) -> None:
         self._window.append(value)
         insort(self._sorted, value)
@@ -147,6 +161,8 @@ def _middle(ordered: list[float]) -> float:
 
 @final
 class _Watch(Watch):
+    kept = ("_metric", "_gradient", "_norms", "_exploding", "_seen")
+
     def __init__(self, rule: Divergence) -> None:
         self._rule = rule
         self._metric = rule.metric
@@ -166,6 +182,13 @@ class _Watch(Watch):
 
     def missing(self) -> str | None:
         return None if self._seen else self._metric or "a training loss"
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "curve": self._curve.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        self._curve.restore(state["curve"])
 
     def see(self, name: str, value: float, step: int) -> Finding | None:
         if name != self._metric:

@@ -71,6 +71,10 @@ class EarlyStopping:
 
 @final
 class _Watch(Watch):
+    kept = (
+        "_evaluations", "_waited", "_best", "_best_step", "_recent", "_sum", "_count", "_train", "_train_at_best",
+    )  # fmt: skip
+
     def __init__(self, rule: EarlyStopping) -> None:
         self._rule = rule
         self._sign = 1.0 if rule.mode == "max" else -1.0

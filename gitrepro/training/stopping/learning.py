@@ -140,6 +140,8 @@ def _head_p(values: Sequence[float], head: int) -> float:
 
 @final
 class _Watch(Watch):
+    kept = ("_metric", "_skipped", "_over", "_values")
+
     def __init__(self, rule: NoLearning) -> None:
         self._rule = rule
         self._metric = rule.metric

@@ -65,6 +65,8 @@ class NonFinite:
 
 @final
 class _Watch(Watch):
+    kept = ("_seen", "_counts", "_first", "_finite")
+
     def __init__(self, rule: NonFinite) -> None:
         self._rule = rule
         self._seen = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ...errors import UsageError
 from ...records.stopping import Finding
@@ -60,6 +61,25 @@ class Watch(ABC):  # noqa: B024  (every method has a meaning that suits most rul
     def missing(self) -> str | None:
         """The metric that it waits for and has never seen."""
         return None
+
+    kept: ClassVar[tuple[str, ...]] = ()
+    """The attributes that are its state: numbers, text, and lists and maps of them."""
+
+    def state(self) -> dict[str, Any]:
+        """What it must know to go on in another process."""
+        return {name.lstrip("_"): _plain(getattr(self, name)) for name in self.kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name in self.kept:
+            value, now = state[name.lstrip("_")], getattr(self, name)
+            setattr(self, name, deque(value, now.maxlen) if isinstance(now, deque) else _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, deque | list):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 class Rule(Protocol):
