@@ -110,6 +110,8 @@ class DivergenceRule:
     noise_window: int = 100
 
 
+ANOTHER_RANK: Final = "another-rank"
+"""The code of what a rank finds when another one says that all should stop."""
 _NONE: Final = Advice(do="", risk="")
 ADVICE: Final[Mapping[str, Advice]] = {
     "overfitting": Advice(
@@ -160,7 +162,7 @@ ADVICE: Final[Mapping[str, Advice]] = {
     "chosen-by-test": Advice(
         do="watch a validation metric", risk="the test data took part in a choice, and is no test any more"
     ),
-    "another-rank": Advice(
+    ANOTHER_RANK: Advice(
         do="see what the rank that spoke first has found",
         risk="a rank that goes on alone waits for the others for ever",
     ),

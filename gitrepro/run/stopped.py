@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..records.run import RunRecord, Status
-from ..records.stopping import ADVICE, Effect
+from ..records.stopping import ADVICE, ANOTHER_RANK, Effect
 
 RULES, FOUND, STOPPED = "guard", "guard_found", "guard_stopped"
 """The events: rules that a guard begins with, something that one of them found, and a program that was told to stop."""
@@ -22,13 +22,11 @@ def stopping(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     rules = _once(rule for event in events if event.get("op") == RULES for rule in event["rules"])
     if not rules:
         return None
-    stops = [event for event in events if event.get("op") == STOPPED]
+    stops = sorted((event for event in events if event.get("op") == STOPPED), key=lambda stop: _least(stop["finding"]))
     found = [event["finding"] for event in events if event.get("op") == FOUND]
     warnings = _once(each for each in found if each.get("effect") == Effect.WARN)
     fired = [each for each in found if each.get("effect") != Effect.WARN]
-    # What aborts tells more than what ends, whichever was told first.
-    told = [event["finding"] for event in stops]
-    reason = min(told, key=lambda each: each.get("effect") != Effect.ABORT, default=None)
+    reason = stops[0]["finding"] if stops else None
     also = _once(each for each in fired if reason is None or _key(each) != _key(reason))
     return {
         "rules": rules[:_RULES_AT_MOST],
@@ -38,6 +36,11 @@ def stopping(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
         **({"also": also[:_FINDINGS_AT_MOST]} if also else {}),
         **_in_hand(stops),
     }
+
+
+def _least(finding: Mapping[str, Any]) -> tuple[bool, bool]:
+    """How little a reason tells: what a rank only heard of less than what one found, what ends less than what aborts."""
+    return finding.get("code") == ANOTHER_RANK, finding.get("effect") != Effect.ABORT
 
 
 def _in_hand(stops: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from ..errors import UsageError
-from ..records.stopping import Effect, Finding
+from ..records.stopping import ANOTHER_RANK, Effect, Finding
 from .finite import Counted, Waiting, on_device
 from .gathered import agreed
 from .lastbatches import LastBatches
@@ -187,7 +187,7 @@ class Guard:
         if self.reason is None and heard:
             effect = next(effect for effect, gravity in _GRAVITY.items() if gravity == heard)
             said = "another rank says that all should stop"
-            finding = Finding(rule="Guard", code="another-rank", effect=effect, said=said, step=self._step)
+            finding = Finding(rule="Guard", code=ANOTHER_RANK, effect=effect, said=said, step=self._step)
             self._fired[len(self._watches)] = finding
             self._on_finding(finding)
 

@@ -141,6 +141,22 @@ def test_a_rank_that_is_killed_fails_the_run_and_the_others_keep_their_points(to
     assert series(repo, 0)[:2] == series(repo, 1) == [1.0, 1 / 2]
 
 
+def test_what_one_rank_finds_stops_all_at_one_step_and_each_is_traced(torchrun, runs, repo, git):
+    done = torchrun("aborted.py")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("rank")) == [
+        "rank 0 stops at 6",
+        "rank 1 stops at 6",
+    ]
+    [run] = runs()
+    assert (run["status"], run["reason"]["message"]) == ("aborted", "train/loss is nan at step 6")
+    assert (run["trace"]["rows"], run["trace"]["ranks"]) == (7, [0, 1])
+    assert run["batch"]["effective_batch"] == 4
+    names = git(repo, "ls-tree", "-r", "--name-only", "refs/gitrepro/runs").splitlines()
+    assert {name.rpartition("/")[2] for name in names} >= {"trace.parquet", "trace.rank-1.parquet"}
+
+
 def test_an_elastic_restart_is_a_new_attempt_of_the_same_lineage(torchrun, runs):
     done = torchrun("--max-restarts", "1", "train_recorded.py", "raises-once", "1")
 
