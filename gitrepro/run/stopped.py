@@ -39,7 +39,7 @@ def stopping(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def _least(finding: Mapping[str, Any]) -> tuple[bool, bool]:
-    """How little a reason tells: what a rank only heard of less than what one found, what ends less than what aborts."""
+    """How little a reason tells: what a rank heard of, less than what one found; what ends, less than what aborts."""
     return finding.get("code") == ANOTHER_RANK, finding.get("effect") != Effect.ABORT
 
 
