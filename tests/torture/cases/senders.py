@@ -21,6 +21,9 @@ from .stores import home, promised
 
 SENDERS = 8
 SERVED_SECONDS = 1.2
+BEFORE_ANY_SHARE = 0.2
+"""Of the kills so many come before the first file is there: then the sender goes on without a helper."""
+FILES_AT_MOST = 12
 WHOLE = "under a name are its whole bytes or none; the next try finishes, nothing twice"
 
 
@@ -73,8 +76,14 @@ def served(world: World, _number: int, rng: random.Random, *, mutant: str = "") 
         args = (str(place.root / "told"), url)
         before = len(_numbers(noted))
         pid = world.start(place, "send", *args, options=options, env=env, mutant=mutant)
-        _until(lambda: len(_numbers(noted)) > before or not Path(f"/proc/{pid}").exists())
-        time.sleep(rng.uniform(0.0, SERVED_SECONDS))
+        lives = Path(f"/proc/{pid}").exists
+        _until(lambda: len(_numbers(noted)) > before or not lives())
+        if rng.random() < BEFORE_ANY_SHARE:
+            time.sleep(rng.uniform(0.0, SERVED_SECONDS))
+        else:
+            files = rng.randint(1, FILES_AT_MOST)
+            _until(lambda: _count_files(place.remote) >= files or not lives())
+            time.sleep(rng.uniform(0.0, 0.01))
         for number in _numbers(noted)[before:]:
             _end(number)
         code = world.nursery.wait(pid, seconds=SECONDS)
@@ -92,6 +101,10 @@ def served(world: World, _number: int, rng: random.Random, *, mutant: str = "") 
 def _numbers(noted: Path) -> list[int]:
     text = noted.read_text() if noted.exists() else ""
     return [int(line) for line in text[: text.rfind("\n") + 1].split()]
+
+
+def _count_files(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _end(pid: int) -> None:
