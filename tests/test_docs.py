@@ -319,3 +319,9 @@ def test_every_command_is_shown_in_the_readme() -> None:
 
 def test_a_command_that_is_not_shown_is_found() -> None:
     assert unshown(["data add", "data ls"], "`gitrepro data add PATH` and data ls in plain words") == ["data ls"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_nothing_is_said_twice(document: Path) -> None:
+    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", document.read_text()) if len(part.strip()) > 120]
+    assert [part for part in dict.fromkeys(paragraphs) if paragraphs.count(part) > 1] == []
