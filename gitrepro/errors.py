@@ -15,6 +15,7 @@
     ├── StorageError      4  the disk said no: full, read-only, input/output error
     ├── RemoteError       5  network or remote
     └── ChildFailed       6  a program we ran failed
+        └── TaskFailed       a task that a check ran: the experiment of the caller
 
 An error says what happened, why, and what to do next. Only `cli/` catches the family, prints it and exits.
 """
@@ -166,6 +167,12 @@ class ChildFailed(GitreproError):
 
     exit_code = 6
     code = "child-failed"
+
+
+class TaskFailed(ChildFailed):
+    """The experiment that a check ran failed: in the caller's own code, or with what it returned."""
+
+    code = "task-failed"
 
 
 class GitreproWarning(UserWarning):

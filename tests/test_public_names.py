@@ -51,6 +51,7 @@ ERRORS = {
     "SourceChanged": (4, "source-changed"),
     "RemoteError": (5, "remote"),
     "ChildFailed": (6, "child-failed"),
+    "TaskFailed": (6, "task-failed"),
 }
 
 

@@ -83,7 +83,7 @@ def served(world: World, _number: int, rng: random.Random, *, mutant: str = "") 
         else:
             files = rng.randint(1, FILES_AT_MOST)
             _until(lambda: _count_files(place.remote) >= files or not lives())
-            time.sleep(rng.uniform(0.0, 0.01))
+            _until(lambda: bool(remotes.temporaries(place.remote)) or not lives())  # in the middle of a file
         for number in _numbers(noted)[before:]:
             _end(number)
         code = world.nursery.wait(pid, seconds=SECONDS)
@@ -171,7 +171,7 @@ CASES = (
         full=lambda _: 100,
         ci=0,
         trial=served,
-        control=first(served, "cut taken for the end"),
+        control=first(served, "cut taken for the end", tries=40),
         needs=lambda _: "" if SSHD else "sshd is not installed",
     ),
     Case(
