@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+FRAMEWORKS := $(VENV)/frameworks
 
 # A checkout that was moved or copied has an environment that still points at its old place: make it again.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(shell pwd -P))
@@ -14,10 +15,10 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(shell pwd -P))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture bench lint format clean
+.PHONY: help setup demo test frameworks torture bench lint format clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 
 setup: $(READY)  ## the virtual environment, and nothing else
 
@@ -27,6 +28,13 @@ demo: $(READY)  ## train, record, compare and tag in a scratch repository
 test: $(READY)  ## the tests, without the full torture counts (at most 20 minutes on 2 cores)
 	@sh tests/setup_tools.sh
 	@$(RUN) -m pytest -n 2 -m "not torture" $(ARGS)
+
+frameworks: $(READY)  ## the bridges to Keras, XGBoost and LightGBM, in an environment of their own
+	@$(FRAMEWORKS)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(FRAMEWORKS)
+	@echo 'setting up $(FRAMEWORKS); the first time takes some minutes' >&2
+	@$(FRAMEWORKS)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+	  -e '.[torch,checks,keras,xgboost,lightgbm]' hypothesis pytest pytest-timeout pytest-xdist
+	@KERAS_BACKEND=torch $(FRAMEWORKS)/bin/python -m pytest -n 2 tests/integrations/test_*_bridge.py $(ARGS)
 
 torture: $(READY)  ## the full torture counts, in slices that can be resumed
 	@sh tests/setup_tools.sh torture $(RUN)

@@ -154,6 +154,7 @@ def test_each_benchmark_gets_to_its_rows(name: str, tmp_path: Path, monkeypatch:
         "BENCH_WIDTH": "64",
         "BENCH_LAYERS": "1",
         "BENCH_STEPS": "6",
+        "BENCH_EXAMPLES": "2000",
     }
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     for variable, value in small.items():

@@ -91,6 +91,7 @@ class RunRecord:
     determinism: Mapping[str, Any] | None = None
     stopping: Mapping[str, Any] | None = None
     curves: Mapping[str, Any] | None = None
+    checked: tuple[Any, ...] = ()
     journal: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[Any, ...] = ()
     recorder: Mapping[str, Any] = field(default_factory=dict)
@@ -118,11 +119,13 @@ class RunRecord:
 
 
 _REQUIRED: Final = {"id": str, "name": str, "kind": str, "status": str, "started_at": str}
-_LISTS: Final = ("argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched", "fitted")
+_LISTS: Final = (
+    "argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched", "fitted", "checked",
+)  # fmt: skip
 _MAPS: Final = ("actor", "host", "seeds", "metrics", "summary", "cost", "journal", "recorder")
 _SELDOM: Final = (
     "batch", "precision", "ranks", "adopted", "efficiency", "trace", "watched", "fitted", "stopping",
-    "curves", "streams", "determinism",
+    "curves", "streams", "determinism", "checked",
 )  # fmt: skip
 """Fields that a record has only where there is something to say."""
 _MAPS_OR_NOTHING: Final = (
@@ -173,6 +176,7 @@ _ENTRIES: Final[dict[str, tuple[type, ...]]] = {
     "artifacts": (dict,),
     "losses": (dict,),
     "watched": (dict,),
+    "checked": (dict,),
     "metrics": (dict,),
     "cost": (int, float, NoneType),
 }

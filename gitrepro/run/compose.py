@@ -23,7 +23,7 @@ from ..store import journal_reader
 from ..store.journal_reader import Journal
 from ..store.live import ADOPTED, START
 from ..store.objects import BlobStore, digest_of
-from . import batching, configured, declared, deterministic, executed, loaders, metering, precise, ranks, stopped
+from . import batching, configured, declared, deterministic, executed, loaders, metering, precise, ranks, sane, stopped
 from .holdings import holdings
 from .intake.naming import told_apart
 from .judging import judged_curves
@@ -114,6 +114,7 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
             events, yaml.load(config.data, source=CONFIG)["values"], ranks.document(written, observed)
         ),
         stopping=stopped.stopping(events),
+        checked=sane.checked(events),
         curves=judged_curves(tables, goals, blobs),
         recorder={**config.recorder(record.recorder), **_start_config(folder, held.checkpoints)},
         ranks=ranks.document(written, observed),

@@ -63,9 +63,12 @@ def _key(each: Mapping[str, Any]) -> str:
 
 
 def judged(record: RunRecord) -> RunRecord:
-    """The record of a run that ended in good order because a rule told it that all is lost: it was aborted."""
+    """The record of a run that ended in good order because a rule told it that all is lost: it was aborted.
+
+    Of several ranks the first one ends the run, and may only have heard of it: the reason is that of all together.
+    """
     told = record.stopping or {}
-    if record.status != Status.FINISHED or not told.get("stopped"):
+    if record.status not in (Status.FINISHED, Status.ABORTED) or not told.get("stopped"):
         return record
     reason = told.get("reason") or {}
     if reason.get("effect") != Effect.ABORT:

@@ -11,6 +11,12 @@ from ...errors import UsageError
 
 # name: (module, one line of help). Listing them loads none.
 CHECKS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("init", "Write a file that hands your experiment over, to start from."),
+    "all": ("all", "All checks of an experiment, one line each."),
+    "data": ("data", "Are the data what they seem: drift, duplicates, overlaps of the split?"),
+    "overfit": ("overfit", "Can the model learn 32 examples by heart?"),
+    "baseline": ("baseline", "Does the experiment beat cheap models, and at what price?"),
+    "shuffle": ("shuffle", "Does it fall to chance when there is nothing to learn?"),
     "determinism": ("determinism", "Do the same steps give the same weights, and what does it cost?"),
     "precision": ("precision", "What does a lower precision change, in speed and in the result?"),
     "batch": ("batch", "Which batch sizes fit, and how fast are they?"),

@@ -184,7 +184,7 @@ def sync_file_system(path: str | os.PathLike[str]) -> None:
 
 
 def begin_sync(fd: int, offset: int, size_bytes: int) -> None:
-    """Let the kernel begin to write a range to the disk, where it can be told so: the sync at the end has less to do."""
+    """Let the kernel begin to write a range to the disk, where it can be told so: a sync then has less to do."""
     call = _call("sync_file_range")
     if call is not None:
         import ctypes

@@ -10,6 +10,7 @@ from . import (
     damage,
     disks,
     ends,
+    gallery,
     hostile,
     intervals,
     keeping,
@@ -42,4 +43,5 @@ CASES = (
     *cuts.CASES,
     *pushes.CASES,
     *senders.CASES,
+    *gallery.CASES,
 )
