@@ -63,6 +63,7 @@ def test_a_sound_split_passes_and_a_torn_one_fails_with_the_run_that_has_it_on_r
     shown = json.loads(cli("show", "--json", json.loads(torn.stdout)["run"], cwd=place).stdout)
     assert (shown["kind"], shown["summary"]["separation.groups"]) == ("data-check", "FAIL")
     assert shown["config"]["args"] == ["--twins"]
+    assert "separation.groups" in cli("show", json.loads(torn.stdout)["run"], cwd=place).stdout.partition("Checked")[2]
     page = (place / "found.html").read_text()
     assert "separation.groups" in page and "<script" not in page and "http" not in page
 

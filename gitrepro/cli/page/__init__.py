@@ -11,6 +11,7 @@ from ...records.run import RunRecord
 from ...store.repository import RUNS_REF
 from ..present import clean, coloured, duration, pairs, status
 from .batch import batch
+from .checked import checked
 from .code import code
 from .efficiency import efficiency, trace
 from .holdings import artifacts, checkpoints, data, fitted
@@ -79,6 +80,7 @@ def _sections(known: Known) -> Mapping[str, Rows]:
         "Trace": trace(record),
         "Batch": batch(record),
         "Precision": precision(record),
+        "Checked": checked(record),
         "Checkpoints": checkpoints(record),
         "Artifacts": artifacts(record),
         "Not kept": [(str(item.get("what")), str(item.get("why"))) for item in record.losses],
