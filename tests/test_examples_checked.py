@@ -21,6 +21,17 @@ STEPS = {"frozen": 20, "zero-grad": 20, "softmax": 150}
 QUICK = {"drift": {}, "groups": {}, "duplicates": {}, "normalised": {"influence": True}}
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The net is too small for two: on a busy machine they would wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def make(monkeypatch):
     """The example with a smaller budget."""
