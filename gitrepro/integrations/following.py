@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from ..errors import UsageError
 from ..run.handle import Run
-from .target import _open_run, take_config, target_for
+from .target import open_run, take_config, target_for
 
 if TYPE_CHECKING:
     from ..run.guarding import Guard, Rule
@@ -71,7 +71,7 @@ class Following:
 
 
 def _run_in_force(who: str, run: Run | None) -> Run | None:
-    if run is not None or _open_run() is not None:
+    if run is not None or open_run() is not None:
         return target_for(run).run
     if _disabled():
         return None

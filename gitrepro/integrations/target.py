@@ -52,7 +52,7 @@ def target_for(run: Run | None = None, **options: Any) -> Target:
         UsageError: `run` is no run, or it has ended, or there are options for a run that is there already.
     """
     if run is None:
-        run = _open_run()
+        run = open_run()
     elif not isinstance(run, Run):
         raise UsageError(f"run={run!r:.60} is no run", do="give what `gitrepro.record()` returned, or nothing")
     if run is None:
@@ -72,7 +72,7 @@ def started(**options: Any) -> Run:
     return run
 
 
-def _open_run() -> Run | None:
+def open_run() -> Run | None:
     mine = [run for run in process.open_runs() if run not in _of_bridges]
     return max(mine, key=lambda run: run.id, default=None)
 

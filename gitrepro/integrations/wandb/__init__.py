@@ -18,7 +18,7 @@ from ... import errors as _errors
 from ...run.handle import Run as _Recorded
 from ...run.wish import Wish as _Wish
 from ..target import Target as _Target
-from ..target import _open_run, started
+from ..target import open_run, started
 from .media import Artifact, Audio, Histogram, Html, Image, NotKept, Table, Video
 from .run import Run
 from .settings import asked_of
@@ -77,7 +77,7 @@ def init(
 def _target(asked: Any) -> _Target:
     if asked.disabled:
         return _Target(run=_Recorded(None, _Wish(config=dict(asked.config))), own=True)
-    if (found := _open_run()) is not None:
+    if (found := open_run()) is not None:
         from ..target import take_config
 
         take_config(found, asked.config)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import final
 
 from . import layout
@@ -30,12 +28,3 @@ class Buffers:
         """Let others have it."""
         self._free.append(buffer)
         self._room.release()
-
-    @contextmanager
-    def one(self) -> Iterator[memoryview]:
-        """A buffer until the block ends."""
-        buffer = self.take()
-        try:
-            yield buffer
-        finally:
-            self.give_back(buffer)
