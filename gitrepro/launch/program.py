@@ -21,10 +21,12 @@ from ..run.launchkey import Launch
 from ..run.recording import Recording
 from ..run.streams import Stream, connect
 from ..store.live import ERRORS, OUTPUT
+from .alarm import Alarm
 from .order import Order
 
 _BOOTSTRAP: Final = Path(__file__).parent.parent / "bootstrap"
 _GRANDCHILD_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
 
 
 @final
@@ -41,6 +43,7 @@ class Program:
         self._forked = False
         self._child: subprocess.Popen[bytes] | None = None
         self._streams: list[Stream] = []
+        self._alarm = Alarm()
         self.usage: dict[str, Any] = {}
         self._kills_before = hardware.cgroup_oom_kills()
 
@@ -50,8 +53,10 @@ class Program:
         numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
         before = {number: signal.signal(number, self._arrived) for number in numbers}
         before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._resized)
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         try:
-            yield
+            with self._alarm.rung_by_signals():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -125,7 +130,10 @@ class Program:
     def _send(self, number: int) -> None:
         # Not `send_signal`: it would collect a child that has just ended, and what it cost with it.
         if self._child and self._child.returncode is None:
-            os.kill(self._child.pid, number)
+            try:
+                os.kill(self._child.pid, number)
+            except ProcessLookupError:
+                pass  # it has just been collected
 
     def _resized(self, _number: int, _frame: FrameType | None) -> None:
         for stream in self._streams:
@@ -176,7 +184,12 @@ class Program:
 
     def _wait(self) -> int:
         assert self._child is not None
-        _, status, usage = os.wait4(self._child.pid, 0)
+        ended = 0
+        while not ended:
+            # Not in one call: a signal that comes just before it, or to another thread, would wait for its end.
+            ended, status, usage = os.wait4(self._child.pid, os.WNOHANG)
+            if not ended:
+                self._alarm.wait(_LOOK_SECONDS)
         self._child.returncode = code = os.waitstatus_to_exitcode(status)
         kibi = 1 if sys.platform == "darwin" else 1024
         self.usage = {

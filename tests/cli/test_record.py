@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -186,6 +187,25 @@ def test_a_signal_that_comes_when_the_program_has_just_ended_does_not_take_its_e
 
     assert program._wait() == 9
     assert program.usage["peak_memory_bytes"] > 0
+
+
+def test_a_signal_that_does_not_wake_the_waiting_thread_reaches_the_program_at_once(tmp_path):
+    # As when it comes just before the wait begins: the kernel gives it to another thread, and nothing is interrupted.
+    up = tmp_path / "up"
+    script = f"trap 'exit 9' TERM; : > {up}; for i in $(seq 100); do sleep 0.1; done; exit 7"
+    program = Program(Order(argv=("sh", "-c", script), environ=dict(os.environ)), None, root=tmp_path)
+
+    def send() -> None:
+        while not up.exists():
+            time.sleep(0.01)
+        time.sleep(0.3)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    with program.signals_passed_on():
+        sender.start()
+        assert program.run() == 9
+    sender.join()
 
 
 def test_a_program_that_goes_in_good_order_when_it_must_was_preempted(cli, repo):
