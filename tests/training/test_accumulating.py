@@ -308,6 +308,8 @@ DISTRIBUTED = """
     error = float((model.weight - alone.weight).norm() / alone.weight.norm())
     sys.stdout.write(f"error {error}\\n")
     assert error < 1e-5, error
+    dist.barrier()
+    dist.destroy_process_group()
 """
 
 

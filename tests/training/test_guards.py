@@ -452,7 +452,8 @@ for step in range(20):
     guard.see({"loss": float("nan") if rank == 1 and step == 7 else 1.0}, step)
     if guard.should_stop(across_ranks=True):
         break
-print(step, guard.reason.code, guard.reason.effect)
+print(step, guard.reason.code, guard.reason.effect, flush=True)
+torch.distributed.destroy_process_group()  # or gloo may end the process as it leaves
 """
 
 
