@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +28,17 @@ settings.register_profile(
 )
 settings.register_profile("torture", settings.get_profile("ci"), max_examples=5_000)
 settings.load_profile("ci")
+
+
+DEAR = (
+    "tests/checkpoints/test_resume.py",
+    "tests/integrations/test_contract.py",
+    "tests/run/test_guards.py",
+    "tests/test_demo.py",
+    "tests/test_team_example.py",
+    "tests/training/test_determinism.py",
+)
+"""Modules whose tests look at one thing that took long to make."""
 
 
 class Git(Protocol):
@@ -60,6 +71,19 @@ def pytest_report_header(config: pytest.Config) -> str:
     return (
         f"seed: {SEED} (again with GITREPRO_TEST_SEED={SEED}); hypothesis seed: {config.getoption('--hypothesis-seed')}"
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one worker have all tests of a module that shares something dear; it would be made in each of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if module in DEAR else nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
