@@ -88,6 +88,11 @@ class CommandTask:
     def learner(self) -> Learner | None:
         return None
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether the program is told of a smaller share."""
+        return any("{share}" in word for word in self.argv)
+
     def predict(self, data: Data, *, seed: int, share: float) -> Predictions:
         with tempfile.TemporaryDirectory(prefix="gitrepro-task-") as name:
             folder = Path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import sysconfig
 import time
 import traceback
 from dataclasses import replace
@@ -14,6 +15,8 @@ from .trials import Outcome, Trial
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _SAID_AT_MOST: Final = 300
+_INSTALLED: Final = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_NO_FILES: Final = ("<frozen", "<__array_function__")
 
 
 def direct(trial: Trial) -> Outcome:
@@ -38,6 +41,8 @@ def guarded(trial: Trial) -> Outcome:
         raise
     # `sys.exit` in the middle of an experiment must not end the checks without a word; Control-C must.
     except (Exception, SystemExit) as failure:
+        if trial.ours and not is_the_users(failure):
+            raise
         raise failed(failure, doing=f"the trial {trial.kind}/{trial.arm}, seed {trial.seed}") from failure
     if not isinstance(outcome, Outcome):
         raise TaskFailed(f"the trial {trial.kind}/{trial.arm} gave a {type(outcome).__name__} and no outcome")
@@ -69,6 +74,16 @@ def where(failure: BaseException) -> str:
     last = chosen[-1]
     line = linecache.getline(last.filename, last.lineno or 0).strip()
     return f"{last.filename}:{last.lineno}, in {last.name}" + (f": {line}" if line else "")
+
+
+def is_the_users(failure: BaseException) -> bool:
+    """Whether a line was under way that is neither ours, nor Python's, nor an installed library's."""
+    places = [each.filename for each in traceback.extract_tb(failure.__traceback__)]
+    return any(not _ours(each) and not _installed(each) for each in places)
+
+
+def _installed(filename: str) -> bool:
+    return filename.startswith(_NO_FILES) or any(folder in Path(filename).parents for folder in _INSTALLED)
 
 
 def _ours(filename: str) -> bool:

@@ -135,6 +135,11 @@ class EstimatorTask:
     def learner(self) -> Learner | None:
         return None
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether a smaller share of the budget makes it cheaper; else it learns from all it is given, each time."""
+        return bool(_cut(fresh(self.estimator, seed=0, share=1.0), share=0.5))
+
     def _inputs(self, part: Part) -> Any:
         # A copy, so that an estimator that scales in place does not change what the next one sees.
         inputs = copy.copy(part.inputs)
@@ -176,14 +181,20 @@ def fresh(estimator: Any, *, seed: int, share: float) -> Any:
 
 
 def _with_budget(model: Any, *, share: float) -> Any:
+    changed = _cut(model, share=share)
+    return model.set_params(**changed) if changed else model
+
+
+def _cut(model: Any, *, share: float) -> dict[str, int]:
+    """The parameters that are the budget, with this share of it."""
     if share >= 1 or not hasattr(model, "get_params"):
-        return model
-    changed: dict[str, Any] = {}
+        return {}
+    found: dict[str, int] = {}
     for key, value in model.get_params(deep=True).items():
         owner, _, last = key.rpartition("__")
         if last in _BUDGETS and _is_budget(model, owner, last, value):
-            changed[key] = max(1, math.ceil(value * share))
-    return model.set_params(**changed) if changed else model
+            found[key] = max(1, math.ceil(value * share))
+    return found
 
 
 def _is_budget(model: Any, owner: str, name: str, value: object) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GitreproError, TaskFailed, UsageError
 from .direct import failed
-from .task import KINDS, Data, Kind, Learner, Metric, Predictions, Task
+from .task import KINDS, Data, Kind, Learner, Metric, Predictions, Task, check_data
 
 Found = TypeVar("Found")
 
@@ -66,6 +66,16 @@ class Guarded:
     def __getattr__(self, name: str) -> Any:
         # What a task may have besides, as `fitted`.
         return getattr(self._task, name)
+
+
+def whole_data(task: Task) -> Data:
+    """The data of a task, if they are whole: what all checks begin with.
+
+    Raises:
+        TaskFailed: the user's code raised something.
+        UsageError: what it gave is not whole, see `check_data`.
+    """
+    return check_data(_guard(task.data, doing="data()"), source=f"data() of {task.name}")
 
 
 def _metric(metric: Metric) -> Callable[[np.ndarray, np.ndarray], float]:

@@ -124,7 +124,12 @@ class Metric:
 
 
 class Task(Protocol):
-    """An experiment that checks can run. `data` and `predict` are the user's code, called again and again."""
+    """An experiment that checks can run. `data` and `predict` are the user's code, called again and again.
+
+    A task may have more, and checks that know of it use it: `epochs`, how often `predict` goes through the train part
+    with its whole budget; `has_budget`, False where a smaller `share` makes it no cheaper; `fitted(data)`, the numbers
+    that are fitted before training, by name.
+    """
 
     name: str
     kind: Kind

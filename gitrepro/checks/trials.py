@@ -21,6 +21,8 @@ class Trial:
         arm: what tells it from the check's other trials, as `labels` or `inputs`.
         act: does it; it is given nothing and returns what came of it.
         settings: go on record as the configuration of the run.
+        ours: whether only gitrepro's own code is run: what it raises is then no fault of the task, unless a line of the
+            user's was under way (inputs that are read when they are asked for).
     """
 
     kind: RunKind
@@ -28,6 +30,7 @@ class Trial:
     seed: int
     act: Callable[[], Outcome]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    ours: bool = False
 
 
 @final

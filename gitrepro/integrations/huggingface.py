@@ -1,6 +1,7 @@
-"""Hugging Face: a callback for the `Trainer` of transformers.
+"""Hugging Face: a callback for the `Trainer` of transformers, and a training of it for the checks.
 
 trainer = Trainer(model, args, train_dataset=..., callbacks=[GitreproCallback(EarlyStopping("val/loss"))])
+task = gitrepro.integrations.huggingface.task(make_trainer)  # for `gitrepro check`
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from transformers import TrainerCallback
 from ..run.handle import Run
 from ..run.warning import warn
 from .target import Target, declared, take_config, target_for
+from .tasks.huggingface import task as task
 
 if TYPE_CHECKING:
     from ..run.guarding import Guard, Rule

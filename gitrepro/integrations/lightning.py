@@ -2,6 +2,7 @@
 
 trainer = Trainer(logger=GitreproLogger(), callbacks=[GitreproCallback(EarlyStopping("val/loss"), Divergence())])
 fabric = Fabric(loggers=GitreproLogger())
+task = gitrepro.integrations.lightning.task(Net, DataModule, trainer={"max_epochs": 20})  # for `gitrepro check`
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ..errors import UsageError
 from ..run.handle import Run
 from .target import Target, declared, take_config, target_for
+from .tasks.lightning import task as task
 
 if TYPE_CHECKING:
     from ..run.guarding import Guard, Rule

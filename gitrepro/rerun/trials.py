@@ -11,9 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from ..checks.direct import guarded
-from ..checks.task import Predictions
+from ..checks.guarded import whole_data
+from ..checks.task import Predictions, Task
 from ..checks.trials import Outcome, Runner, Trial
-from ..errors import NotFound
+from ..errors import GitreproError, NotFound
+from ..records.evaluation import examples_digest
 from ..records.predictions import FILE, dump_predictions, load_predictions
 from ..records.sanity import Checked
 from ..run.recorder import record
@@ -71,12 +73,38 @@ def _score(predictions: Predictions) -> dict[str, float]:
     return {} if np.isnan(predictions.score) else {"score": float(predictions.score)}
 
 
-def put_on_record(lines: Sequence[Checked], *, group: str, config: Mapping[str, Any], seed: int, what: str) -> str:
+def examples_of(task: Task) -> dict[str, str]:
+    """Under `<part>/examples` the digest of ids and labels of the scored part, as `run.evaluate` puts it on record.
+
+    By it an audit knows that a check was made of the examples that a run was scored on. Empty where the data of the
+    task cannot be had.
+    """
+    try:
+        data = whole_data(task)
+    except GitreproError:
+        return {}
+    part = data.judged
+    return {f"{data.scored}/examples": examples_digest(np.asarray(part.ids), part.labels)}
+
+
+def put_on_record(
+    lines: Sequence[Checked],
+    *,
+    group: str,
+    config: Mapping[str, Any],
+    seed: int,
+    what: str,
+    examples: Mapping[str, str] | None = None,
+) -> str:
     """The run that closes the checks, with all that they found in its field `checked`.
+
+    Args:
+        examples: further inputs of each line, see `examples_of`.
 
     Returns:
         Its id.
     """
+    lines = [replace(line, inputs={**line.inputs, **(examples or {})}) for line in lines]
     with record(dict(config), group=group, kind=KIND, note=what, seed=seed) as run:
         tell_checked(run, lines)
         for line in lines:

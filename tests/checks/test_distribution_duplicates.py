@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,12 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris, load_sample_
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from gitrepro.checks.direct import direct
-from gitrepro.checks.distribution import DataSettings, check_data
+from gitrepro.checks.distribution import DataSettings, check_data, repeated
 from gitrepro.checks.distribution.pairs import pairs_of
 from gitrepro.checks.distribution.repeated import groups_of
 from gitrepro.checks.task import Data, Part, Predictions
 from gitrepro.checks.trials import Outcome, Trial
-from gitrepro.errors import UsageError
+from gitrepro.errors import TaskFailed, UsageError
 from gitrepro.records.result import Verdict
 from tests.checks.distribution_tasks import ERROR, Scaled, checked, part_of, split, with_val
 
@@ -371,3 +373,49 @@ def test_near_duplicates_are_not_looked_for_when_they_are_not_wanted() -> None:
     data = split(photographs())
 
     assert "hashes" not in checked(Looking(data), LINE, near=False).why
+
+
+def sentences(count: int = 60) -> Data:
+    words = "the a of red green blue dog cat house tree runs sits sees under over near with some any all".split()
+    generator = np.random.default_rng(0)
+    return split(part_of([" ".join(generator.choice(words, size=30)) for _ in range(count)], np.arange(count) % 2))
+
+
+@pytest.mark.parametrize(
+    ("library", "says", "repair"),
+    [
+        (None, "not installed", "pip install"),
+        (SimpleNamespace(RMinHash=int), "gitrepro itself failed: AttributeError", "report"),
+    ],
+)
+def test_near_duplicates_that_could_not_be_looked_for_are_no_pass_and_no_fault_of_the_task(
+    library: Any, says: str, repair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rensa", library)
+    line = checked(Memory(sentences()), LINE)
+
+    assert (line.verdict, repair in line.repair) == (Verdict.INCONCLUSIVE, True), line
+    assert says in line.why and "near ones were not looked for" in line.why
+    assert repeated.judge(line.observed, line.parameters).verdict is Verdict.INCONCLUSIVE
+    assert checked(Memory(sentences()), LINE, near=False).verdict is Verdict.PASS
+
+
+class Unreadable(list[str]):
+    """Texts of which one cannot be read, each time it is asked for."""
+
+    def __iter__(self) -> Any:
+        for place in range(len(self)):
+            yield self[place]
+
+    def __getitem__(self, place: Any) -> Any:
+        if place == 5:
+            raise OSError("the disk is gone")
+        return super().__getitem__(place)
+
+
+def test_inputs_that_the_users_code_cannot_read_are_told_as_such() -> None:
+    data = sentences()
+    broken = data.with_parts(val=replace(data.judged, inputs=Unreadable(data.judged.inputs)))
+
+    with pytest.raises((OSError, TaskFailed), match="the disk is gone"):
+        check_data(Memory(broken), DataSettings(), direct)

@@ -26,6 +26,7 @@ from gitrepro.checks.direct import direct
 from gitrepro.checks.shuffle import Settings, check_shuffle, judge
 from gitrepro.checks.shuffle.blind import blinded, places_of
 from gitrepro.checks.shuffle.contents import units_of
+from gitrepro.checks.shuffle.effort import effort_for, operations_of
 from gitrepro.checks.shuffle.relabel import reduced, relabelled
 from gitrepro.checks.task import Data, Metric, Part, Predictions
 from gitrepro.errors import TaskFailed, UsageError
@@ -272,8 +273,7 @@ INPUTS_TELL = {
 
 
 def checked(task, **more):
-    # So much time that a busy machine does not make an experiment smaller.
-    labels, inputs = check_shuffle(task, Settings(**{"seconds": 600.0, **more}), direct)
+    labels, inputs = check_shuffle(task, Settings(**more), direct)
     assert (labels.name, inputs.name) == ("shuffle.labels", "shuffle.inputs")
     return labels, inputs
 
@@ -454,20 +454,31 @@ def test_a_crash_that_only_labels_at_random_bring_about_is_inconclusive():
     assert inputs.verdict == "PASS"
 
 
-def as_if_it_took(hours, whole):
-    """A runner that tells the time of a training that takes so long as a whole; a clock is all that is made up."""
+def on_a_clock(factor):
+    """A runner that says that each training took so many times as long; nothing else is made up."""
 
     def runner(trial):
         outcome = direct(trial)
-        work = trial.settings["share"] * trial.settings["examples"]
-        return replace(outcome, seconds=hours * 3600 * work, run_id=f"run-{next(numbers)}")
+        return replace(outcome, seconds=outcome.seconds * factor, run_id=f"run-{next(numbers)}")
 
     numbers = iter(range(1000))
     return runner
 
 
+def told(lines):
+    return [{**line.document(), "observed": {**line.observed, "seconds": None}} for line in lines]
+
+
+@pytest.mark.parametrize(("make", "more"), [(timed_by_class, {}), (duplicated, {"operations": 0.0})])
+def test_no_clock_has_a_part_in_it(make, more):
+    slow, fast = (check_shuffle(make(), Settings(**more), on_a_clock(factor)) for factor in (1e6, 1e-6))
+
+    assert told(slow) == told(fast)
+    assert slow[0].observed["seconds"] > fast[0].observed["seconds"]
+
+
 def test_of_a_long_training_it_takes_a_twentieth_at_most_and_says_what_it_would_have_seen():
-    labels, inputs = check_shuffle(digits(), Settings(), as_if_it_took(3, 1797))
+    labels, inputs = check_shuffle(digits(), Settings(operations=0.0), on_a_clock(1))
 
     assert (labels.verdict, inputs.verdict) == ("PASS", "PASS"), (labels, inputs)
     assert labels.observed["fraction"] * labels.observed["share"] < 0.01
@@ -476,14 +487,71 @@ def test_of_a_long_training_it_takes_a_twentieth_at_most_and_says_what_it_would_
     assert len(labels.runs) == 1 + labels.observed["draws"]
 
 
-def test_a_leak_in_a_long_training_is_seen_at_a_twentieth_of_its_cost():
-    labels, inputs = check_shuffle(duplicated(), Settings(), as_if_it_took(3, 900))
+def test_a_leak_in_a_long_training_is_seen_at_a_twentieth_of_its_work():
+    labels, inputs = checked(duplicated(), operations=0.0)
 
     assert labels.verdict == "FAIL" and inputs.observed["cost"] <= 0.05
 
 
+class Network:
+    """A linear model of so many parameters, as a learner has it."""
+
+    loss_floor = 0.0
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def build(self, seed):
+        import torch
+
+        return torch.nn.Linear(self.parameters, 1, bias=False)
+
+
+def test_of_an_experiment_with_a_large_network_or_large_inputs_less_is_done():
+    class Teaching(Experiment):
+        epochs = 10
+
+        def learner(self):
+            return Network(self.parameters)
+
+    small, large = Teaching(**vars(digits())), Teaching(**vars(digits()))
+    small.parameters, large.parameters = 100, 10_000_000
+    count = len(digits().all.train)
+    settings = Settings()
+
+    assert operations_of(small, small.all) == 1000 * count * 64
+    assert operations_of(large, large.all) == 3 * 10_000_000 * 10 * count
+    assert effort_for(small, small.all, settings).whole
+    effort = effort_for(large, large.all, settings)
+    assert effort.fraction * effort.share == pytest.approx(settings.cost / 13)
+
+
+def test_texts_are_counted_by_their_characters():
+    texts = ["four", "five!", ""]
+    part = Part(ids=np.array(["a", "b", "c"]), inputs=texts, labels=np.array([0, 1, 0]))
+
+    assert operations_of(digits(), Data(parts={"train": part, "val": part})) == 9000
+
+
+def test_where_there_is_no_budget_to_cut_examples_alone_are():
+    task = digits()
+    task.has_budget = False
+    effort = effort_for(task, task.all, Settings(operations=0.0, examples=1, scored=1, cost=0.13))
+
+    assert (effort.fraction, effort.share) == (pytest.approx(0.01), 1.0)
+
+
+def test_where_trainings_are_long_it_says_so_before_it_goes_on():
+    said = []
+    check_shuffle(iris(), Settings(), on_a_clock(1), say=said.append)
+    assert said == []
+
+    check_shuffle(iris(), Settings(), on_a_clock(1e6), say=said.append)
+    assert len(said) == 1 and "at least 4 more trainings" in said[0]
+
+
 def test_in_full_it_takes_all():
-    labels, _ = check_shuffle(digits(), Settings(full=True), as_if_it_took(3, 1797))
+    labels, _ = check_shuffle(digits(), Settings(full=True), on_a_clock(1))
 
     assert (labels.observed["fraction"], labels.observed["share"], labels.observed["cost"]) == (1.0, 1.0, None)
 
@@ -578,6 +646,15 @@ def test_texts_are_dealt_out_as_a_whole():
     assert [line.verdict for line in checked(task)] == ["PASS", "PASS"]
 
 
+def test_a_column_that_is_said_to_be_a_place_stays_when_the_others_are_blinded():
+    named = replace(iris(), all=replace(iris().all, features=["sepal", "width", "petal", "petal width"]))
+    _, blind = checked(named, places=("petal",))
+
+    assert blind.observed["kept"] == ["petal"] and blind.verdict == "FAIL"
+    with pytest.raises(UsageError, match="no column 'pedal'"):
+        checked(named, places=("pedal",))
+
+
 def test_a_verdict_can_be_drawn_again_from_what_is_on_record():
     for make in (digits, duplicated, timed_by_class, lambda: BAD["small"][0](), lambda: BAD["NaN"][0]()):
         for line in checked(make()):
@@ -593,7 +670,7 @@ def test_a_runner_gets_the_labels_that_were_drawn_and_the_score():
         kept.append((trial, direct(trial)))
         return kept[-1][1]
 
-    check_shuffle(digits(), Settings(seconds=600.0), runner)
+    check_shuffle(digits(), Settings(), runner)
     trial, outcome = next(each for each in kept if each[0].arm == "labels")
 
     assert trial.kind == "shuffle" and trial.settings["share"] == 1.0
@@ -677,7 +754,7 @@ def test_measurements_are_no_places():
         assert places_of(make().all) == []
 
 
-@pytest.mark.parametrize("wrong", [{"draws": 0}, {"cost": 2.0}, {"resamples": 100}, {"seconds": -1.0}])
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"cost": 2.0}, {"resamples": 100}, {"operations": -1.0}])
 def test_settings_out_of_their_range_are_refused(wrong):
     with pytest.raises(UsageError):
         checked(iris(), **wrong)

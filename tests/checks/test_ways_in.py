@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,23 @@ from torch import nn
 
 from gitrepro.checks import metrics
 from gitrepro.checks.arrays import split_of
+from gitrepro.checks.baseline import Settings as Baselines
+from gitrepro.checks.baseline import check_baseline
 from gitrepro.checks.command import from_command
 from gitrepro.checks.direct import direct
 from gitrepro.checks.estimator import fresh, from_arrays
 from gitrepro.checks.functions import from_module
 from gitrepro.checks.guarded import guarded_task
 from gitrepro.checks.loading import load_task
+from gitrepro.checks.overfit import Settings as Overfits
+from gitrepro.checks.overfit import check_overfit
 from gitrepro.checks.shown import shown, thumbnail
+from gitrepro.checks.shuffle import Settings as Shuffles
+from gitrepro.checks.shuffle import check_shuffle
 from gitrepro.checks.task import check_data
 from gitrepro.checks.trials import Outcome, Trial, predicting
 from gitrepro.errors import NotFound, TaskFailed, UsageError
+from gitrepro.rerun.suite import CHECKS, Asked, run_suite
 
 IRIS = load_iris(return_X_y=True)
 LINEAR = make_pipeline(StandardScaler(), LogisticRegression())
@@ -416,6 +424,62 @@ def test_an_interrupt_is_no_fault_of_the_task():
 
     with pytest.raises(KeyboardInterrupt):
         direct(trial(guarded_task(Broken(act))))
+
+
+def test_a_fault_in_gitrepros_own_part_of_a_check_is_not_told_as_the_tasks():
+    act = partial(int, "no number")  # no line of the user's is under way
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        direct(Trial(kind="data-check", arm="data", seed=0, act=act, ours=True))
+    with pytest.raises(TaskFailed, match="invalid literal"):
+        direct(Trial(kind="train", arm="task", seed=0, act=act))
+    with pytest.raises(TaskFailed, match="invalid literal"):
+        direct(Trial(kind="data-check", arm="data", seed=0, act=lambda: act(), ours=True))
+
+
+def test_a_fault_in_one_check_keeps_none_of_the_others():
+    def runner(trial):
+        if trial.kind == "data-check":
+            raise ZeroDivisionError
+        return direct(trial)
+
+    task = guarded_task(from_arrays(LINEAR, *IRIS))
+    *_, found = run_suite(task, Asked(names=("data", "overfit")), runner)
+
+    assert isinstance(found.fault, ZeroDivisionError) and found.errors == []
+    assert {line.rule for line in found.lines} == {"overfit"}
+
+
+def test_each_check_is_held_to_the_thresholds_of_the_policy():
+    wanted = {
+        "distribution.part_least": 40, "separation.influence_least": 31, "overfit.fit_from": 1.0,
+        "baseline.worth": 0.5, "shuffle.least_units": 31,
+    }  # fmt: skip
+    task = guarded_task(from_arrays(LINEAR, *IRIS))
+    *_, found = run_suite(task, Asked(names=tuple(CHECKS), thresholds=wanted), direct)
+    verdicts = {line.name: line.verdict for line in found.lines}
+
+    for name, value in wanted.items():
+        rule, _, key = name.partition(".")
+        assert {line.parameters[key] for line in found.lines if line.rule == rule and key in line.parameters} == {value}
+    few = ("distribution.drift", "separation.fitted", "shuffle.labels", "shuffle.inputs")
+    assert {verdicts[name] for name in few} == {"INCONCLUSIVE"}
+
+
+def test_data_that_cannot_be_made_are_told_in_the_same_words_by_every_check():
+    class Dark(Broken):
+        def data(self):
+            raise OSError("the disk is gone")
+
+    *_, found = run_suite(guarded_task(Dark(None)), Asked(names=tuple(CHECKS)), direct)
+    told = []
+    for check, settings in ((check_baseline, Baselines()), (check_shuffle, Shuffles()), (check_overfit, Overfits())):
+        with pytest.raises(TaskFailed) as failed:
+            check(Dark(None), settings, direct)
+        told.append((failed.value.what, failed.value.why))
+
+    assert [(error.what, error.why) for error in found.errors][:1] == [*set(told)]
+    assert len(found.errors) == 1 and "data()" in found.errors[0].what
 
 
 def test_a_trial_is_timed():

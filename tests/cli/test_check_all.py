@@ -41,6 +41,21 @@ crashes = Crashes()
 """
 )
 
+INTERRUPTED = (
+    SMALL
+    + """
+import os, signal
+class Interrupted:
+    name, kind, metric = task.name, task.kind, task.metric
+    data = staticmethod(task.data)
+    def predict(self, data, *, seed, share):
+        if data.train.labels.tolist() != task.data().train.labels.tolist() and len(data.train) > 40:
+            os.kill(os.getpid(), signal.SIGINT)
+        return task.predict(data, seed=seed, share=share)
+interrupted = Interrupted()
+"""
+)
+
 
 @pytest.fixture
 def place(repo):
@@ -80,6 +95,21 @@ def test_a_task_that_crashes_ends_with_6_and_what_was_found_is_printed_and_on_re
     assert {(run["kind"], run["status"]) for run in kinds} >= {("train", "failed"), ("data-check", "finished")}
 
 
+def test_control_c_in_the_middle_ends_with_130_and_keeps_what_was_found(repo, cli):
+    (repo / "checks.py").write_text(INTERRUPTED)
+    done = cli("check", "all", "--json", "checks.py:interrupted", cwd=repo)
+    rules = {name.partition(".")[0] for name in names(done)}
+    runs = json.loads(cli("ls", "--all", "--json", cwd=repo).stdout)
+    kept = json.loads(cli("show", "--json", json.loads(done.stdout)["run"], cwd=repo).stdout)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr
+    assert rules == {"separation", "distribution", "overfit", "baseline"}
+    assert {name: kept["summary"][name] for name in names(done)} == names(done)
+    # The trial under way is on record as what it was, and no run is left open.
+    assert [run["status"] for run in runs if run["labels"] == ["labels"]] == ["interrupted"]
+    assert {run["status"] for run in runs} == {"finished", "interrupted"}
+
+
 def test_a_check_prints_a_line_for_each_thing_and_nothing_of_the_tasks_own(place, cli):
     done = cli("check", "shuffle", "--no-record", "checks.py", cwd=place)
     header, *lines = done.stdout.splitlines()
@@ -108,6 +138,7 @@ def test_the_template_runs_as_it_stands_and_is_never_written_over(repo, cli):
         (["all", "train.py"], 2, "has no task"),
         (["all", "--html", "no/such/place.html", "checks.py"], 2, "no folder"),
         (["baseline", "--baseline", "nobody", "checks.py"], 3, "nobody"),
+        (["shuffle", "--full", "--budget", "0.1", "checks.py"], 2, "--full and --budget"),
     ],
 )
 def test_what_cannot_be_checked_is_told(place, cli, argv, code, says):
@@ -122,6 +153,22 @@ def test_without_a_repository_nothing_is_run_unless_nothing_is_recorded(tmp_path
     done = cli("check", "data", "checks.py", cwd=tmp_path)
 
     assert (done.returncode, "it ran" in done.stderr) == (2, False)
+
+
+def test_the_policy_makes_a_check_stricter(place, cli):
+    (place / ".gitrepro.yaml").write_text("version: 1\nthresholds: {baseline.least_examples: 61}\n")
+    done = cli("check", "baseline", "--no-record", "--json", "checks.py", cwd=place)
+    (line,) = json.loads(done.stdout)["checks"]
+
+    assert (line["verdict"], line["parameters"]["least_examples"]) == ("INCONCLUSIVE", 61), done.stderr
+
+
+def test_a_policy_that_makes_a_check_laxer_is_refused_before_anything_is_run(place, cli):
+    (place / ".gitrepro.yaml").write_text("version: 1\nthresholds: {baseline.least_examples: 3}\n")
+    done = cli("check", "baseline", "checks.py:crashes", cwd=place)
+
+    assert (done.returncode, "only makes it stricter" in done.stderr) == (2, True), done.stderr
+    assert json.loads(cli("ls", "--json", cwd=place).stdout) == []
 
 
 def test_a_run_on_record_is_one_more_to_beat(place, cli, monkeypatch):

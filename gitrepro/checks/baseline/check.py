@@ -9,8 +9,8 @@ import numpy as np
 from ...errors import GitreproError, UsageError
 from ...records.result import Verdict
 from ...records.sanity import Checked
-from ..direct import failed
-from ..task import Data, Task, check_data
+from ..guarded import whole_data
+from ..task import Data, Task
 from ..trials import Outcome, Runner
 from .arms import Arm, run_baselines, run_task, task_arm
 from .choice import choose
@@ -46,7 +46,7 @@ def check_baseline(
         TaskFailed: the task could not make its data. What the runner raises when the task fails comes through.
     """
     check_settings(settings)
-    data = check_data(_data_of(task), source=f"the data of {task.name}")
+    data = whole_data(task)
     labels = targets_of(task, data.judged)
     if task.kind == "reinforcement" or labels is None or targets_of(task, data.train) is None:
         return [_without(settings, Verdict.NOT_APPLICABLE, _unlabelled(task))]
@@ -81,15 +81,6 @@ def _without(settings: Settings, verdict: Verdict, why: str, repair: str = "") -
         repair=repair,
         parameters=settings.document(),
     )
-
-
-def _data_of(task: Task) -> object:
-    try:
-        return task.data()
-    except GitreproError:
-        raise
-    except Exception as error:
-        raise failed(error, doing=f"data() of {task.name}") from error
 
 
 def _unlabelled(task: Task) -> str:

@@ -95,7 +95,7 @@ def form_of(task: Task, data: Data, labels: np.ndarray, values: np.ndarray) -> F
         # Some count only the classes that can be learnt.
         assert data.train.labels is not None
         classes = np.unique(data.train.labels)
-    if values.ndim != labels.ndim + 1 or values.shape[-1] != len(classes):
+    if values.shape[:-1] != labels.shape or values.shape[-1] != len(classes):
         raise UsageError(
             f"the predictions have shape {values.shape} and the labels {labels.shape}, of {len(classes)} classes",
             why="a baseline has to predict in the same form",

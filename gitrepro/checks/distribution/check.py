@@ -25,7 +25,7 @@ Judge = Callable[[Mapping[str, Any], Mapping[str, Any]], Judged]
 ALGORITHMS: Final[Mapping[str, int]] = {
     "distribution.classes": 1,
     "distribution.drift": 1,
-    "distribution.duplicates": 1,
+    "distribution.duplicates": 2,
     "distribution.label_conflicts": 1,
     "distribution.schema": 1,
     "separation.fitted": 1,
@@ -50,14 +50,14 @@ def check_data(task: Task, settings: DataSettings, runner: Runner) -> list[Check
     source = f"data() of {task.name}"
     data = task.data()
     ids, shown = overlaps.look_at_ids(_is_data(data, source))
-    lines = [_line("separation.ids", overlaps.judge_ids, ids, {}, examples=shown)]
+    lines = [_line("separation.ids", overlaps.judge_ids, ids, {}, settings, examples=shown)]
     data = _with_own_ids(data) if ids["shared"] or any(ids["twice"].values()) else data
     digests = digests_of(whole(data, source=source))
     found, run = _evidence(task, data, settings, runner)
     lines += _of_examples(task, data, settings, digests)
     lines += _of_pairs(task, data, found, settings, runner)
     seen, runs = proof.look(task, data, settings, runner)
-    lines.append(_line("separation.fitted", proof.judge, seen, proof.PARAMETERS, runs=runs))
+    lines.append(_line("separation.fitted", proof.judge, seen, proof.PARAMETERS, settings, runs=runs))
     return [replace(line, inputs=digests, runs=(*run, *line.runs)) for line in lines]
 
 
@@ -95,10 +95,12 @@ def _line(
     judge: Judge,
     observed: Mapping[str, Any],
     parameters: Mapping[str, Any],
+    settings: DataSettings,
     *,
     examples: tuple[Example, ...] = (),
     runs: tuple[str, ...] = (),
 ) -> Checked:
+    parameters = {key: settings.thresholds.get(key, value) for key, value in parameters.items()}
     verdict, why, repair = judge(observed, parameters)
     return Checked(
         rule=name.partition(".")[0],
@@ -107,7 +109,7 @@ def _line(
         algorithm=ALGORITHMS[name],
         why=why,
         repair=repair,
-        parameters=dict(parameters),
+        parameters=parameters,
         observed=dict(observed),
         examples=examples,
         runs=runs,
@@ -128,7 +130,7 @@ def _evidence(task: Task, data: Data, settings: DataSettings, runner: Runner) ->
         metrics = {f"{name}/examples": float(len(part)) for name, part in data.parts.items()}
         return Outcome(metrics=metrics, files=files)
 
-    outcome = runner(Trial(kind="data-check", arm="data", seed=settings.seed, act=act))
+    outcome = runner(Trial(kind="data-check", arm="data", seed=settings.seed, act=act, ours=True))
     return found[0], (outcome.run_id,) if outcome.run_id else ()
 
 
@@ -141,11 +143,11 @@ def _of_examples(task: Task, data: Data, settings: DataSettings, digests: Mappin
     moved = drift.look(data, task.kind, seed=settings.seed)
     declared = {"schema": {name: dict(said) for name, said in settings.schema.items()}}
     return [
-        _line("distribution.classes", classes.judge, mix, classes.PARAMETERS),
-        _line("distribution.schema", schema.judge, told, declared, examples=faulty),
-        _line("distribution.drift", alike.judge, moved, alike.PARAMETERS),
-        _line("separation.groups", overlaps.judge_groups, groups, {}, examples=torn),
-        _line("separation.times", overlaps.judge_times, times, {}, examples=late),
+        _line("distribution.classes", classes.judge, mix, classes.PARAMETERS, settings),
+        _line("distribution.schema", schema.judge, told, declared, settings, examples=faulty),
+        _line("distribution.drift", alike.judge, moved, alike.PARAMETERS, settings),
+        _line("separation.groups", overlaps.judge_groups, groups, {}, settings, examples=torn),
+        _line("separation.times", overlaps.judge_times, times, {}, settings, examples=late),
     ]
 
 
@@ -168,8 +170,12 @@ def _of_pairs(task: Task, data: Data, found: Found, settings: DataSettings, runn
     labels, torn = repeated.look_at_labels(found, data, task.kind, seed=settings.seed)
     pairs = repeated.examples_of(found, data)
     return [
-        _line("distribution.duplicates", repeated.judge, seen, repeated.PARAMETERS, examples=pairs, runs=runs),
-        _line("distribution.label_conflicts", repeated.judge_labels, labels, repeated.OF_LABELS, examples=torn),
+        _line(
+            "distribution.duplicates", repeated.judge, seen, repeated.PARAMETERS, settings, examples=pairs, runs=runs
+        ),
+        _line(
+            "distribution.label_conflicts", repeated.judge_labels, labels, repeated.OF_LABELS, settings, examples=torn
+        ),
     ]
 
 

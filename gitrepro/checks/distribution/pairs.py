@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ...data.duplicates import Items, Pair, Pairs, Tell, exact, near_images, near_texts, near_vectors
 from ...data.duplicates.pairs import silent
 from ...errors import UsageError
+from ..direct import is_the_users
 from ..task import TRAIN, Data, Kind
 from .columns import columns_of
 from .settings import DataSettings
@@ -29,12 +30,16 @@ class Found:
         near: of nearly the same.
         looked: how they were looked for.
         left_out: how many examples were not compared, by reason.
+        lost: why near ones could not be looked for; empty where they were, or were not wanted.
+        repair: what would let them be.
     """
 
     exact: tuple[Pair, ...] = ()
     near: tuple[Pair, ...] = ()
     looked: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    lost: str = ""
+    repair: str = ""
 
 
 def pairs_of(data: Data, kind: Kind, settings: DataSettings) -> Found:
@@ -47,25 +52,33 @@ def pairs_of(data: Data, kind: Kind, settings: DataSettings) -> Found:
     parts = {name: Items(ids=data.parts[name].ids, contents=data.parts[name].inputs) for name in names}
     tell = settings.tell or silent
     equal = exact(parts, tell=tell)
-    near, how = _near(data, parts, kind, settings, tell)
+    found = Found(exact=equal.pairs, looked="by content", left_out=equal.left_out)
+    try:
+        near, how = _near(data, parts, kind, settings, tell)
+    except UsageError as error:
+        if settings.embeddings is not None:
+            raise  # they were given for this
+        return replace(found, lost=error.what, repair=error.do)
+    except Exception as failure:
+        if is_the_users(failure):
+            raise
+        said = f"gitrepro itself failed: {type(failure).__name__}: {failure!s:.200}"
+        return replace(found, lost=said, repair="report it; `DataSettings(near=False)` leaves them out")
     left_out = {**equal.left_out, **{f"{why}, near": count for why, count in near.left_out.items()}}
-    return Found(exact=equal.pairs, near=near.pairs, looked=f"by content{how}", left_out=left_out)
+    return replace(found, near=near.pairs, looked=f"by content{how}", left_out=left_out)
 
 
 def _near(data: Data, parts: Mapping[str, Items], kind: Kind, settings: DataSettings, tell: Tell) -> tuple[Pairs, str]:
-    """Near duplicates, and how they were looked for; none, and why, where they cannot be."""
+    """Near duplicates, and how they were looked for."""
     if not settings.near:
         return Pairs(), ""
     if settings.embeddings is not None:
         return near_vectors(_embedded(parts, settings), tell=tell), " and by the embeddings given"
     form = columns_of(data.train.take(_first(data)), data, kind).form
-    try:
-        if form == "texts":
-            return near_texts(parts, scored=data.scored, tell=tell), " and by passages of words"
-        if form == "images":
-            return near_images(parts, tell=tell), " and by perceptual hashes"
-    except UsageError as error:
-        return Pairs(), f"; near ones were not looked for: {error.what}"
+    if form == "texts":
+        return near_texts(parts, scored=data.scored, tell=tell), " and by passages of words"
+    if form == "images":
+        return near_images(parts, tell=tell), " and by perceptual hashes"
     return Pairs(), ""
 
 

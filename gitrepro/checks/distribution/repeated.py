@@ -39,6 +39,7 @@ def look(found: Found, data: Data, kind: Kind, *, seed: int) -> dict[str, Any]:
         "examples": {name: len(part) for name, part in sorted(data.parts.items())},
         "in_train": {"exact": len(exact), "near": len(of_scored(found.near, data) - exact)},
         "left_out": dict(found.left_out),
+        **({"lost": found.lost, "repair": found.repair} if found.lost else {}),
         "looked": found.looked,
         "scored": data.scored,
         "within": {name: _within(found.exact, name) for name in names},
@@ -101,6 +102,9 @@ def judge(observed: Mapping[str, Any], parameters: Mapping[str, Any]) -> Judged:
     said = ", ".join(f"{count:,} in {name}" for name, count in many.items())
     if crowded:
         return Judged(Verdict.WARN, f"examples repeat another of their part: {said}", "leave out what is there twice")
+    if "lost" in observed:
+        why = f"no example of one part is in another just so; near ones were not looked for: {observed['lost']}"
+        return Judged(Verdict.INCONCLUSIVE, why, observed["repair"])
     what = f"no example of one part is in another, of {sum(observed['examples'].values()):,}"
     return Judged(Verdict.PASS, f"{what} ({observed['looked']})" + (f"; within a part {said}" if said else ""))
 

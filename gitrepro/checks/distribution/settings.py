@@ -85,6 +85,7 @@ class DataSettings:
             whose vectors point the same way are near duplicates.
         influence: whether the experiment is run three times with a little of its budget, to see if scored examples
             have a part in what is predicted of others.
+        thresholds: of the names that `parameters` of a line have, where they are not those below.
         seed: of those runs, and of all that is drawn here.
         tell: called now and then while duplicates are looked for, with a step's name, how far it is, and of how many.
     """
@@ -95,6 +96,7 @@ class DataSettings:
     embeddings: Mapping[str, Any] | None = None
     influence: bool = True
     influence_share: float = INFLUENCE_SHARE
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     tell: Tell | None = None
 

@@ -13,8 +13,8 @@ from ...errors import GitreproError, TaskFailed
 from ...records.result import Verdict
 from ...records.sanity import Checked, Example
 from ..baseline.digests import digest_of
-from ..guarded import guarded_task
-from ..task import Data, Learner, Part, Task, check_data
+from ..guarded import guarded_task, whole_data
+from ..task import Data, Learner, Part, Task
 from ..trials import Outcome, Runner
 from . import wording
 from .choice import mini_batch
@@ -53,7 +53,7 @@ def check_overfit(task: Task, settings: Settings, runner: Runner) -> list[Checke
     """
     check_settings(settings)
     task = guarded_task(task)
-    data = check_data(task.data(), source=f"the data of {task.name}")
+    data = whole_data(task)
     part = mini_batch(data.train, count=settings.examples, seed=settings.seed)
     lines = _Lines(settings, {"mini_batch": digest_of(part)} if len(part) else {})
     learner = task.learner()

@@ -92,8 +92,8 @@ def run_arm(bench: Bench, real: Real, drawn: Drawn, *, arms_left: int) -> Arm:
     arm = _look(bench, drawn, [], settings.draws)
     if arm.p_again is not None and arm.p_again < settings.again_below:
         return arm
-    left_seconds = bench.left_seconds / arms_left
-    wanted = draws_for(_needed(bench, real, arm.chance), bench.last_seconds, left_seconds, settings)
+    needed = _needed(bench, real, arm.chance)
+    wanted = draws_for(needed, work=bench.work, left=bench.left / arms_left, settings=settings)
     if min(unmoved_shares(arm.trials, real, arm.chance)) >= settings.unmoved_from:
         wanted = max(wanted, UNMOVED_DRAWS)
     return arm if wanted <= len(arm.trials) else _look(bench, drawn, arm.trials, wanted)

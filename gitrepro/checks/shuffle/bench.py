@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import final
@@ -17,7 +16,7 @@ from ..baseline.forms import score_of
 from ..task import Data, Predictions, Task
 from ..trials import Outcome, Runner, Trial, predicting
 from .contents import Units
-from .effort import Effort, effort_of, first_effort, next_work, real_seconds
+from .effort import Effort, allowed_work, effort_for
 from .null import Scored, placed
 from .relabel import reduced
 from .settings import Settings
@@ -34,7 +33,9 @@ class Bench:
     Attributes:
         data, units: the examples that all trials have, after `real`.
         effort: what each of them gets.
-        seconds, last_seconds: what the trials took so far, and the last one of them.
+        work: of each of them, in real runs.
+        spent: by all of them so far, in real runs.
+        seconds: what they took; it decides nothing.
     """
 
     def __init__(self, task: Task, whole: Data, units: Units, settings: Settings, runner: Runner) -> None:
@@ -42,21 +43,18 @@ class Bench:
         self._whole, self._whole_units = whole, units
         self._runner = runner
         self.data, self.units, self.effort = whole, units, Effort(fraction=1.0, share=1.0)
-        self.seconds = self.last_seconds = self._act_seconds = 0.0
+        self.allowed = allowed_work(task, whole, settings)
+        self.spent = self.seconds = 0.0
         self.runs: dict[str, list[str]] = {}
 
     def real(self) -> Scored:
-        """The task as it is, at as much of its work as is cheap.
+        """The task as it is, at as much of its work as is allowed.
 
         Raises:
             Stopped: it cannot be scored.
         """
-        self._cut(first_effort(self._whole, self.settings))
-        found = self.train("real", self.data, draw=0)
-        while (work := next_work(self.effort, self.last_seconds, self.settings)) is not None:
-            self._cut(effort_of(work, self._whole, self.settings))
-            found = self.train("real", self.data, draw=0)
-        return found
+        self._cut(effort_for(self.task, self._whole, self.settings))
+        return self.train("real", self.data, draw=0)
 
     def _cut(self, effort: Effort) -> None:
         labels = np.asarray(self._whole.train.labels)
@@ -73,12 +71,9 @@ class Bench:
             Stopped: they do not fit, or the task changed the data it was given.
         """
         before = digests_of(handed)
-        began = time.perf_counter()
         outcome = self._outcome(self._trial(arm, handed, draw))
-        self._act_seconds = max(outcome.seconds, 1e-6)
-        # Putting a trial on record takes time as well, and only what the task took tells how long the real run is.
-        self.last_seconds = max(self._act_seconds, time.perf_counter() - began)
-        self.seconds += self.last_seconds
+        self.spent += self.work
+        self.seconds += outcome.seconds
         self.runs.setdefault(arm, []).extend([outcome.run_id] if outcome.run_id else [])
         after = digests_of(handed)
         if changed := [name for name in before if before[name] != after[name]]:
@@ -114,19 +109,18 @@ class Bench:
             raise Stopped(error.what, why=error.why, do=error.do) from None
 
     @property
-    def left_seconds(self) -> float:
-        """What may still be spent."""
-        allowed = max(self.settings.cost * self._real_seconds, self.settings.seconds)
-        return max(allowed - self.seconds, 0.0)
+    def work(self) -> float:
+        return self.effort.share * len(self.data.train) / len(self._whole.train)
 
     @property
-    def _real_seconds(self) -> float:
-        return real_seconds(self.effort, self._act_seconds, self.settings)
+    def left(self) -> float:
+        """What may still be spent, in real runs."""
+        return max(self.allowed - self.spent, 0.0)
 
     @property
     def cost(self) -> float | None:
-        """All trials as a share of the real run; None where each of them was a whole one."""
-        return None if self.effort.work >= 1 else self.seconds / self._real_seconds
+        """All trials so far, in real runs; None where each of them was a whole one."""
+        return None if self.effort.whole else self.spent
 
     def runs_of(self, arms: Sequence[str]) -> tuple[str, ...]:
         return tuple(run for arm in arms for run in self.runs.get(arm, []))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from ...errors import GitreproError, UsageError
 from ...records.result import Verdict
 from ...records.sanity import Checked, Example
 from ..baseline.digests import digests_of
-from ..task import Data, Task, check_data
+from ..guarded import whole_data
+from ..task import Data, Task
 from ..trials import Runner
 from . import wording
 from .arms import Drawn, Real, observed_of, real_arm, run_arm, unmoved_shares
@@ -29,7 +29,9 @@ Examples = tuple[Example, ...]
 _ARMS: Final[tuple[wording.Arm, ...]] = ("labels", "inputs")
 
 
-def check_shuffle(task: Task, settings: Settings, runner: Runner) -> list[Checked]:
+def check_shuffle(
+    task: Task, settings: Settings, runner: Runner, *, say: Callable[[str], None] | None = None
+) -> list[Checked]:
     """Whether the experiment falls to chance when there is nothing to learn, and how much of its gain may be leaked.
 
     Labels are drawn anew where the data enter, before anything is done to them, for each content and each group once:
@@ -39,19 +41,23 @@ def check_shuffle(task: Task, settings: Settings, runner: Runner) -> list[Checke
     with labels dealt out anew (Ojala and Garriga 2010, "Permutation tests for studying classifier performance").
 
     By default each training gets a small share of the examples and of the budget, and the task is run once in the same
-    way, for the gain that a leak is a share of. What uses no labels, such as scaling on all data, is not seen.
+    way, for the gain that a leak is a share of. How much is counted from the data and the model, and not timed, so that
+    a slow or a busy machine comes to the same verdict. What uses no labels, such as scaling on all data, is not seen.
+
+    Args:
+        say: called once the first training has told how long one takes, where the others will take a minute or more.
 
     Returns:
         `shuffle.labels` and `shuffle.inputs`.
 
     Raises:
-        UsageError: the data are not whole, or a setting is out of range. What the runner raises when the task fails
-            comes through.
+        UsageError: the data are not whole, or a setting is out of range.
+        TaskFailed: the task could not make its data. What the runner raises when the task fails comes through.
     """
     check_settings(settings)
     if reason := _not_applicable(task):
         return [_bare(arm, settings, Verdict.NOT_APPLICABLE, reason) for arm in _ARMS]
-    whole = check_data(_data_of(task), source=f"the data of {task.name}")
+    whole = whole_data(task)
     if whole.train.labels is None or whole.judged.labels is None:
         return [_bare(arm, settings, Verdict.NOT_APPLICABLE, _UNLABELLED) for arm in _ARMS]
     digests = dict(digests_of(whole))
@@ -62,6 +68,8 @@ def check_shuffle(task: Task, settings: Settings, runner: Runner) -> list[Checke
         real = real_arm(bench)
     except Stopped as error:
         return [_stopped(arm, settings, digests, error) for arm in _ARMS]
+    if say is not None and (said := wording.outlook(2 * settings.draws, bench.seconds)):
+        say(said)
     return [_labels(bench, real, digests), _inputs(bench, real, places, digests)]
 
 
@@ -74,17 +82,6 @@ def _not_applicable(task: Task) -> str:
     if task.kind == "reinforcement":
         return "a reinforcement task has no labels: it makes its examples by acting"
     return ""
-
-
-def _data_of(task: Task) -> object:
-    try:
-        return task.data()
-    except GitreproError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"{task.name} could not make its data", why=f"{type(error).__name__}: {error!s:.200}"
-        ) from error
 
 
 def _check_labels(data: Data) -> None:

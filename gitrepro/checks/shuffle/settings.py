@@ -9,9 +9,10 @@ from typing import Any, Final, final
 from ...errors import UsageError
 
 COST: Final = 0.05
-"""Of the real run's cost, for all trainings of the check together: little enough to do it each time."""
-SECONDS: Final = 20.0
-"""A check may take so long whatever its share of the real run is: a twentieth of a second proves nothing."""
+"""Of the real run's work, for all trainings of the check together: little enough to do it each time."""
+OPERATIONS: Final = 1e10
+"""Multiplications that a check may take whatever share of the real run they are: some seconds of one core. A twentieth
+of a run that is small proves nothing. They are counted and not timed, see `effort.operations_of`."""
 EXAMPLES: Final = 500
 """Of the train part at least, or all of it: of fewer, little is learnt that could leak."""
 SCORED: Final = 300
@@ -47,9 +48,8 @@ class Settings:
     Attributes:
         seed: of the draws and of the task.
         full: all examples and the whole budget, whatever it costs.
-        cost: share of the real run that all trainings together may cost, unless they stay below `seconds`.
-        seconds: what the check may take in any case.
-        real_seconds: what the real run took, where that is known; else it is estimated from the reduced one.
+        cost: share of the real run's work that all trainings together may take, unless they stay below `operations`.
+        operations: multiplications that they may take in any case; 0 where only the share counts.
         examples, scored: of the train and of the scored part, kept at least.
         draws, most_draws: how often labels are drawn, at least and at most.
         places: names or numbers of columns that tell where an example stands (a file name, an id, a time), besides
@@ -61,8 +61,7 @@ class Settings:
     seed: int = 0
     full: bool = False
     cost: float = COST
-    seconds: float = SECONDS
-    real_seconds: float | None = None
+    operations: float = OPERATIONS
     examples: int = EXAMPLES
     scored: int = SCORED
     draws: int = DRAWS
@@ -94,8 +93,8 @@ def check_settings(settings: Settings) -> None:
     for name in shares:
         if not 0 < getattr(settings, name) <= 1:
             raise UsageError(f"{name} is {getattr(settings, name)!r:.40}", do="give a number above 0 and at most 1")
-    if not math.isfinite(settings.seconds) or settings.seconds < 0 or settings.seed < 0:
-        raise UsageError("seconds and seed are numbers of 0 or more")
+    if not math.isfinite(settings.operations) or settings.operations < 0 or settings.seed < 0:
+        raise UsageError("operations and seed are numbers of 0 or more")
     if (settings.resamples + 1) * settings.fail_below < 1:
         raise UsageError(
             f"{settings.resamples} resamples cannot show a p below {settings.fail_below}",

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from ...records.result import Verdict
 
-ALGORITHM: Final = 1
+ALGORITHM: Final = 2
 SURE: Final = 1.645
 """Standard errors of a one-sided bound of 95 %."""
 _SEEN: Final = 3.09 + SURE

@@ -9,6 +9,7 @@ from ...records.result import Verdict
 from .verdict import leak_of, too_few, units_needed, unmoved
 
 Arm = Literal["labels", "inputs"]
+_LONG_SECONDS: Final = 60.0
 _DONE: Final[Mapping[Arm, str]] = {"labels": "with labels at random", "inputs": "with inputs that tell nothing"}
 _LOOK: Final[Mapping[Arm, str]] = {
     "labels": "look for what sees labels of the scored part: features chosen, or categories encoded, on all data; "
@@ -96,7 +97,21 @@ def _cheap(observed: Mapping[str, Any]) -> bool:
 def _cost(observed: Mapping[str, Any]) -> str:
     if not _cheap(observed) or not observed["cost"]:
         return ""
-    return f" (at {observed['cost']:.1%} of the real run)"
+    if observed["cost"] >= 1:
+        return f" (at {observed['cost']:.1f} times the real run's work)"
+    return f" (at {observed['cost']:.1%} of the real run's work)"
+
+
+def outlook(trainings: int, seconds: float) -> str:
+    """What a person may want to know before it goes on; empty where it is short.
+
+    Args:
+        trainings: that are still to come, at least.
+        seconds: of one of them.
+    """
+    if trainings * seconds < _LONG_SECONDS:
+        return ""
+    return f"shuffle: at least {trainings} more trainings of about {seconds:.0f} s; `--budget SHARE` makes them cheaper"
 
 
 def _p(observed: Mapping[str, Any]) -> str:

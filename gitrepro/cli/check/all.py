@@ -8,14 +8,15 @@ import click
 
 from ...rerun.suite import CHECKS, Asked
 from .baseline import nominated
+from .shuffle import columns, effort
 from .suite import Options, execute, options
 
 
 @click.command()
 @options
-@click.option("--full", is_flag=True, help="Shuffle all examples with the whole budget, whatever it costs.")
+@effort
 @click.option("--baseline", "run", metavar="RUN", help="A run to beat as well; it kept its predictions.")
-def all(full: bool, run: str | None, **given: Any) -> int:
+def all(full: bool, budget: float | None, places: tuple[str, ...], run: str | None, **given: Any) -> int:
     """Is the experiment TASK sound? Its data, whether it can learn, baselines, and whether it falls to chance.
 
     \b
@@ -28,5 +29,5 @@ def all(full: bool, run: str | None, **given: Any) -> int:
     with its numbers, thresholds and examples. It exits 1 when a line is FAIL, 6 when the task fails; what had been
     found by then is shown and on record.
     """
-    asked = Asked(names=tuple(CHECKS), full=full, nominated=nominated(run))
+    asked = Asked(names=tuple(CHECKS), full=full, budget=budget, places=columns(places), nominated=nominated(run))
     return execute(asked, Options(**given))

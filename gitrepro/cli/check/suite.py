@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
@@ -14,12 +14,12 @@ import click
 from ...checks.loading import load_task
 from ...checks.task import Task
 from ...checks.trials import Outcome, Runner, Trial
-from ...errors import UsageError
+from ...errors import NoRepository, UsageError
 from ...records import ids
 from ...records.result import Verdict
 from ...records.sanity import Checked
 from ...rerun.suite import Asked, Found, run_suite
-from ...rerun.trials import put_on_record, recording
+from ...rerun.trials import examples_of, put_on_record, recording
 from .. import here
 from ..present import clean, counted, emit, fitted, line, mark, note, show_error, table
 
@@ -65,19 +65,41 @@ def execute(asked: Asked, wanted: Options) -> int:
     It is that of what went wrong, where anything did (6: the task failed), else 1 where a line is FAIL, else 0. What
     had been found before something went wrong, or before Control-C, is on record and shown.
     """
-    if not wanted.no_record:
-        here.repository()
+    if asked.full and asked.budget is not None:
+        raise UsageError("--full and --budget were given", why="one is all of the work, the other a share of it")
+    asked = replace(asked, thresholds=_thresholds(needed=not wanted.no_record))
     _check_page(wanted.page)
     # What the user's code prints is no data of ours.
     with contextlib.redirect_stdout(sys.stderr):
         task = load_task(wanted.where, argv=wanted.args)
         group = f"check-{ids.new_id()[-8:].lower()}"
-        found, interrupted = _run(task, replace(asked, seed=wanted.seed, tell=_far), wanted, group)
+        found, interrupted = _run(task, replace(asked, seed=wanted.seed, tell=_far, say=_say), wanted, group)
         run = None if wanted.no_record else _recorded(found, task, wanted, group)
     _show(found, task, wanted, run=run, group=group)
     if interrupted:
         raise KeyboardInterrupt
+    if found.fault is not None:
+        raise found.fault
     return found.errors[0].exit_code if found.errors else 1 if found.failing else 0
+
+
+def _thresholds(*, needed: bool) -> Mapping[str, float]:
+    """Those of the policy file in the work tree, as it stands now; none where there is no repository.
+
+    Raises:
+        NoRepository: there is none, and it is needed.
+        ConfigError: the file does not parse.
+    """
+    from ... import policy
+
+    try:
+        found = here.repository()
+    except NoRepository as error:
+        if needed:
+            raise NoRepository(error.what, why=error.why, do="`git init` here, or give --no-record") from None
+        return {}
+    path = (found.work_tree or found.git_dir) / policy.FILE
+    return policy.parse(path.read_bytes()).thresholds if path.is_file() else {}
 
 
 def _check_page(page: str | None) -> None:
@@ -117,7 +139,9 @@ def _config(task: Task, wanted: Options) -> dict[str, Any]:
 def _recorded(found: Found, task: Task, wanted: Options, group: str) -> str:
     config = {**_config(task, wanted), "seed": wanted.seed, "errors": [error.what for error in found.errors]}
     what = f"checks of {task.name} ({wanted.where})"
-    return put_on_record(found.lines, group=group, config=config, seed=wanted.seed, what=what)
+    return put_on_record(
+        found.lines, group=group, config=config, seed=wanted.seed, what=what, examples=examples_of(task)
+    )
 
 
 # -- progress, on a terminal
@@ -131,6 +155,11 @@ def _tell(text: str) -> None:
 
 def _far(what: str, done: int, total: int) -> None:
     _tell(f"{what}: {done:,} of {total:,}")
+
+
+def _say(text: str) -> None:
+    _clear()
+    note(text)
 
 
 def _trial(trial: Trial, outcome: Outcome | None) -> None:
@@ -172,7 +201,7 @@ def _document(found: Found, task: Task, *, run: str | None, group: str | None) -
     return {
         "schema": SCHEMA,
         "task": task.name,
-        "ok": not found.failing and not found.errors,
+        "ok": not found.failing and not found.errors and found.fault is None,
         "run": run,
         "group": group,
         "checks": [plain(each.document()) for each in found.lines],
@@ -183,15 +212,28 @@ def _document(found: Found, task: Task, *, run: str | None, group: str | None) -
 def _print(lines: Sequence[Checked]) -> None:
     width = max((len(each.name) for each in lines), default=0)
     indent = " " * (len("?  INCONCLUSIVE") + 2 + width + 2)
-    for each in lines:
+    for each, others in _folded(lines):
         gap = " " * (len("INCONCLUSIVE") - len(each.verdict))
-        line(f"{mark(each.verdict)}{gap}  {each.name:<{width}}  {clean(each.why)}")
+        also = f" (so for {', '.join(others)})" if others else ""
+        line(f"{mark(each.verdict)}{gap}  {each.name:<{width}}  {clean(each.why)}{clean(also)}")
         if each.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE):
             continue
         if each.repair:
             line(f"{indent}{clean(each.repair)}")
         for example in each.examples[:_EXAMPLES_SHOWN]:
             line(f"{indent}{clean(' and '.join(example.ids))}: {clean(example.says)}")
+
+
+def _folded(lines: Sequence[Checked]) -> list[tuple[Checked, list[str]]]:
+    """Each line, with the names of those behind it that do not apply for the same reason."""
+    found: list[tuple[Checked, list[str]]] = []
+    for each in lines:
+        before = (found[-1][0].rule, found[-1][0].verdict, found[-1][0].why) if found else None
+        if each.verdict is Verdict.NOT_APPLICABLE and before == (each.rule, each.verdict, each.why):
+            found[-1][1].append(each.name)
+        else:
+            found.append((each, []))
+    return found
 
 
 def _conclude(found: Found, run: str | None, group: str) -> None:

@@ -1,0 +1,1 @@
+"""Trainings of other libraries as experiments that the checks can run."""
