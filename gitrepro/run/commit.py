@@ -22,6 +22,7 @@ from ..store.place import is_shared, store_of
 from ..store.repository import RUNS_REF, Repository
 from ..store.runs import RunTree
 from .compose import CODE, LOST, Composed, compose
+from .holdouts import carried
 
 CODE_COMMITS: Final = ("commit", "snapshot", "exact", "ignored_files")
 """The fields of `code` that name a commit of the run's files."""
@@ -116,6 +117,7 @@ def _pending(repository: Repository, composed: Composed) -> Pending:
         subject=record.id,
         line=describe(record),
         trees={run_path(record.id): oid},
+        files={each.path: each.dump().decode() for each in carried(record)},
         code=[commit for commit in map(code.get, CODE_COMMITS) if commit],
         journal=str(record.journal["digest"]),
     )

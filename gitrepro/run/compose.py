@@ -24,10 +24,13 @@ from ..store.journal_reader import Journal
 from ..store.live import ADOPTED, START
 from ..store.objects import BlobStore, digest_of
 from . import batching, configured, declared, deterministic, executed, loaders, metering, precise, ranks, sane, stopped
+from .evaluated import evaluations
 from .holdings import holdings
+from .holdouts import holdouts
 from .intake.naming import told_apart
 from .judging import judged_curves
 from .names import name_for
+from .parents import parents
 from .tabulate import LIMIT, tabulate
 from .tracing import traced
 
@@ -107,6 +110,7 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
         code=_code(record, end, observed),
         preprocess=declared.preprocess(events),
         watched=declared.watched(events),
+        parents=parents(events, known=record.parents),
         streams=loaders.streams(events),
         determinism=deterministic.determinism(events, observed),
         precision=precise.precision_of(events),
@@ -115,6 +119,8 @@ def _compose(folder: Path, blobs: BlobStore | None) -> Composed:
         ),
         stopping=stopped.stopping(events),
         checked=sane.checked(events),
+        evaluations=evaluations(events, held.checkpoints, losses),
+        holdouts=holdouts(events, losses),
         curves=judged_curves(tables, goals, blobs),
         recorder={**config.recorder(record.recorder), **_start_config(folder, held.checkpoints)},
         ranks=ranks.document(written, observed),

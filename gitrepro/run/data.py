@@ -15,6 +15,7 @@ from ..store import fs
 from ..store import repository as repositories
 from . import process
 from .named import NamedData, check_reference
+from .opening import Holdouts
 
 if TYPE_CHECKING:
     from ..data.fitted import Fitted
@@ -157,6 +158,7 @@ class RunData:
         self.named = known.named
         self._find = find
         self._tell = tell
+        self.holdouts = Holdouts(find=lambda: self.repository, tell=tell)
         self._repository: Repository | None = None
         self._datasets: dict[tuple[str, str], Dataset] = {}
         self._splits: dict[tuple[str, str], Split] = {}
@@ -173,6 +175,11 @@ class RunData:
         if self._repository is None:
             self._repository = self._find()
         return self._repository
+
+    @property
+    def opened(self) -> tuple[Split, ...]:
+        """The splits that this process has opened."""
+        return tuple(self._opened)
 
     def tell_known(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Put on record what was found before the run began."""
@@ -233,6 +240,7 @@ class RunData:
         if split.digest not in [known.digest for known in self._opened]:
             self._tell("split", data=data.digest, dataset=data.name, **split_entry(split))
         self._opened.append(split)
+        self.holdouts.take(split)
 
     def fitted(self, made: Fitted, part: Part, name: str, blob: str | None) -> None:
         """Put on record what was fitted, and on what."""

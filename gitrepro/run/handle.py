@@ -24,6 +24,7 @@ from .batching import Batched
 from .data import LookedUp
 from .declared import Declarations
 from .deterministic import Determinism
+from .evaluating import Evaluating
 from .joining import rejoin
 from .keeper import Keeper
 from .loaders import Seeded, Streams
@@ -32,6 +33,7 @@ from .measured import Measured
 from .mixed import MixedRows
 from .named import NamedData
 from .names import name_for
+from .opening import Opening
 from .outcome import END_STATES, Reason, outcome_of
 from .precise import Precise
 from .recording import Recording
@@ -49,7 +51,7 @@ Goal = Literal["min", "max"]
 
 
 @final
-class Run(Batched, Precise, Measured, Seeded, Materials):
+class Run(Batched, Precise, Measured, Seeded, Materials, Evaluating, Opening):
     """A run under way. Made by `gitrepro.record`; every method may be called from any thread.
 
     A run sent to another process, by fork or by pickle, is the same run with a journal of that process.
@@ -84,6 +86,7 @@ class Run(Batched, Precise, Measured, Seeded, Materials):
         self._parent: Recording | None = None
         data = data or LookedUp(named=asked.data)
         super().__init__(data, asked.start)
+        self._data.holdouts.guard = asked.guard
         self._keeper = keeper
         self._worker = worker
         self.resumes = recording.resumes.id if recording and recording.resumes else None

@@ -10,6 +10,7 @@ from ..errors import NoRepository
 from ..store import repository as repositories
 from ..store.place import store_of
 from ..store.repository import Repository
+from .parents import tell_parent
 
 if TYPE_CHECKING:
     from ..checkpoints.checkpoint import Checkpoint
@@ -45,7 +46,9 @@ def load_checkpoint(
     text = os.fspath(ref) if isinstance(ref, (str, os.PathLike)) else str(ref.id)
     repository = _repository(Path(repo) if repo is not None else Path.cwd())
     store = store_of(repository) if repository else None
-    return load(repository, text, store=store, map_location=map_location, rank=rank)
+    loaded = load(repository, text, store=store, map_location=map_location, rank=rank)
+    tell_parent(loaded.provenance.get("run"))
+    return loaded
 
 
 def _repository(start: Path) -> Repository | None:

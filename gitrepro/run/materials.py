@@ -79,6 +79,7 @@ class Materials(ABC):
         Raises:
             NotFound: there is no such data set, split or part.
             Damaged, UsageError: as `dataset()`.
+            Sealed: the part is for tests, the guard is `strict`, and `open_test()` has not opened it. Else it warns.
         """
         return self._data.split(split, dataset).part(part, fold=fold)
 

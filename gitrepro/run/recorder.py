@@ -40,6 +40,7 @@ def record(
     dataset: str | Sequence[str] | None = None,
     split: str | Sequence[str] | None = None,
     determinism: str | None = None,
+    guard: str | None = None,
 ) -> Run:
     """Start a run. Use it as a context manager, or call `finish()`.
 
@@ -66,6 +67,8 @@ def record(
         determinism: `on` asks torch for the same numbers each time, and an operation that cannot raises an error;
             `debug` also fills memory that nobody has written; `off` switches nothing. All three put on record which
             flags were in force. `gitrepro check determinism` measures what it gives and what it costs.
+        guard: what becomes of a test set that is read without `Run.open_test`: `warn`, or `strict`, which refuses it.
+            By default what `GITREPRO_GUARD` says, else `warn`; `strict` where the policy asks that of every result.
 
     Raises:
         UsageError: an argument is wrong.
@@ -74,7 +77,7 @@ def record(
     """
     asked = check_arguments(
         config=config, name=name, group=group, labels=labels, note=note, seed=seed, kind=kind, repo=repo, resume=resume,
-        dataset=dataset, split=split, determinism=determinism,
+        dataset=dataset, split=split, determinism=determinism, guard=guard,
     )  # fmt: skip
     data = _look_up(asked)
     asked = replace(asked, given=config, preprocess=preprocess, data=data.named)

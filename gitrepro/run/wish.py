@@ -13,6 +13,7 @@ from ..records.run import Kind
 from .deterministic import check_mode
 from .named import NamedData, from_arguments
 from .names import check_name
+from .opening import check_guard
 
 MAX_NOTE_CHARACTERS: Final = 100_000
 
@@ -35,6 +36,7 @@ class Wish:
     preprocess: object = None
     data: NamedData = field(default_factory=NamedData)
     determinism: str | None = None
+    guard: str | None = None
 
     def said(self) -> dict[str, Any]:
         """What of it describes the run, beyond its config and seed."""
@@ -57,6 +59,7 @@ def wish(
     dataset: object = None,
     split: object = None,
     determinism: object = None,
+    guard: object = None,
 ) -> Wish:
     """Check everything before anything is done.
 
@@ -75,6 +78,7 @@ def wish(
         resume=_check_resume(resume),
         data=from_arguments(dataset, split),
         determinism=check_mode(determinism),
+        guard=check_guard(guard),
     )
 
 

@@ -59,6 +59,25 @@ def test_what_was_saved_is_read_back_by_the_name_of_its_run(here: Path) -> None:
     assert model.weight.item() == 1.0
 
 
+def test_a_run_that_loads_a_checkpoint_names_the_run_it_came_out_of(here: Path) -> None:
+    train()
+    first = newest(here)
+    with gitrepro.record(kind="eval"):
+        gitrepro.load_checkpoint(first.id)
+        gitrepro.load_checkpoint(f"{first.name}:best")
+
+    assert newest(here).parents == (first.id,)
+
+
+def test_a_run_that_resumes_names_it_as_that_alone(here: Path) -> None:
+    train()
+    first = newest(here)
+    with gitrepro.record(resume=first.id):
+        gitrepro.load_checkpoint(first.id)
+
+    assert (newest(here).resumes, newest(here).parents) == (first.id, ())
+
+
 def test_a_checkpoint_says_which_code_and_config_it_came_out_of(here: Path) -> None:
     train()
     record = newest(here)
