@@ -31,6 +31,8 @@ class Split:
         self.dataset = dataset
         self._ids = partition.parts
         self._opened: dict[str, Part] = {}
+        self.on_part: Callable[[Split, str], str | None] | None = None
+        """Is asked before a part is handed out for the first time: by which opening; it raises where it may not be."""
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {count}" for name, count in self.parts.items())
@@ -67,13 +69,21 @@ class Split:
 
         Raises:
             NotFound: there is no such part, or no such fold.
+            Sealed: a run asks for a part that is to be used once, and has not opened it: see `Run.open_test`.
         """
         own, members = (name, (name,)) if fold is None else self._of_fold(name, fold)
         if own not in self._opened:
             for member in members:
                 self._check_part(member)
+            openings = [self.on_part(self, member) for member in members] if self.on_part is not None else []
             self._opened[own] = Part(own, [each for member in members for each in self._ids[member]], split=self)
+            self._opened[own].opening = openings[0] if len(openings) == 1 else None
         return self._opened[own]
+
+    def say_opened(self, name: str, opening: str | None) -> None:
+        """Tell a part that was handed out before by which entry of the holdout log it is open now."""
+        if name in self._opened:
+            self._opened[name].opening = opening
 
     def _check_part(self, name: str) -> None:
         if name in self._ids:
@@ -134,6 +144,8 @@ class Part:
     def __init__(self, name: str, ids: Sequence[str], *, split: Split) -> None:
         self.name = name
         self.split = split
+        self.opening: str | None = None
+        """The id of the entry of the holdout log by which a run has opened it, see `Run.open_test`."""
         self._given = ids
         self._reads = Reads()
         self._handed_out = False

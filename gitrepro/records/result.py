@@ -81,7 +81,8 @@ class Cited:
 class Audit:
     """`audit.yaml`: the verdicts on one claim. No clock, host, path or locale is in it: anyone derives the same bytes.
 
-    `as_of` is the root tree of the run ref it was read from; `policy` the digest of the policy it was judged by.
+    `as_of` is the root tree of the run ref it was read from; `policy` the digest of the policy it was judged by;
+    `evidence` the check runs that it was judged by beside the runs themselves.
     """
 
     tag: str | None
@@ -94,6 +95,7 @@ class Audit:
     policy: str
     algorithms: Mapping[str, int]
     checks: tuple[Check, ...]
+    evidence: tuple[Cited, ...] = ()
 
     @property
     def blocking(self) -> tuple[Check, ...]:
@@ -111,6 +113,7 @@ class Audit:
                 "checks": [check.document() for check in self.checks],
                 "code_tree": self.code_tree,
                 "commit": self.commit,
+                **_cited_beside(self.evidence),
                 "format": FORMAT,
                 "level": self.level,
                 "ok": self.ok,
@@ -138,6 +141,7 @@ class Result:
     created_at: str
     note: str | None = None
     algorithms: Mapping[str, int] = field(default_factory=dict)
+    evidence: tuple[Cited, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
     """Fields of a later format: kept, and ignored."""
 
@@ -151,6 +155,7 @@ class Result:
                 "code_tree": self.code_tree,
                 "commit": self.commit,
                 "created_at": self.created_at,
+                **_cited_beside(self.evidence),
                 "format": FORMAT,
                 "id": self.id,
                 "level": self.level,
@@ -160,6 +165,11 @@ class Result:
                 "tag": self.tag,
             }
         )
+
+
+def _cited_beside(runs: tuple[Cited, ...]) -> dict[str, Any]:
+    """The field `evidence`, which a record has only where something is cited: older ones keep their bytes."""
+    return {"evidence": [run.document() for run in runs]} if runs else {}
 
 
 def result_path(result_id: str) -> str:
@@ -189,6 +199,7 @@ def load_result(data: bytes, *, source: str) -> Result:
         created_at=fields.text("created_at"),
         note=fields.text_or_none("note"),
         algorithms=fields.mapping("algorithms"),
+        evidence=tuple(_cited(run, source) for run in fields.items_or_none("evidence")),
         unknown=fields.rest(),
     )
     if not ids.is_id(result.id):
@@ -210,6 +221,7 @@ def load_audit(data: bytes, *, source: str) -> Audit:
         policy=fields.text("policy"),
         algorithms=fields.mapping("algorithms"),
         checks=tuple(_check(check, source) for check in fields.items("checks")),
+        evidence=tuple(_cited(run, source) for run in fields.items_or_none("evidence")),
     )
 
 
@@ -243,6 +255,9 @@ class _Fields:
             name, lambda value: isinstance(value, list) and all(map(is_map, value))
         )
         return value
+
+    def items_or_none(self, name: str) -> list[dict[str, Any]]:
+        return self.items(name) if name in self._values else []
 
     def rest(self) -> dict[str, Any]:
         return self._values

@@ -92,6 +92,8 @@ class RunRecord:
     stopping: Mapping[str, Any] | None = None
     curves: Mapping[str, Any] | None = None
     checked: tuple[Any, ...] = ()
+    evaluations: tuple[Any, ...] = ()
+    holdouts: tuple[Any, ...] = ()
     journal: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[Any, ...] = ()
     recorder: Mapping[str, Any] = field(default_factory=dict)
@@ -121,11 +123,12 @@ class RunRecord:
 _REQUIRED: Final = {"id": str, "name": str, "kind": str, "status": str, "started_at": str}
 _LISTS: Final = (
     "argv", "data", "checkpoints", "artifacts", "labels", "parents", "losses", "watched", "fitted", "checked",
+    "evaluations", "holdouts",
 )  # fmt: skip
 _MAPS: Final = ("actor", "host", "seeds", "metrics", "summary", "cost", "journal", "recorder")
 _SELDOM: Final = (
     "batch", "precision", "ranks", "adopted", "efficiency", "trace", "watched", "fitted", "stopping",
-    "curves", "streams", "determinism", "checked",
+    "curves", "streams", "determinism", "checked", "evaluations", "holdouts",
 )  # fmt: skip
 """Fields that a record has only where there is something to say."""
 _MAPS_OR_NOTHING: Final = (
@@ -177,6 +180,8 @@ _ENTRIES: Final[dict[str, tuple[type, ...]]] = {
     "losses": (dict,),
     "watched": (dict,),
     "checked": (dict,),
+    "evaluations": (dict,),
+    "holdouts": (dict,),
     "metrics": (dict,),
     "cost": (int, float, NoneType),
 }

@@ -152,8 +152,11 @@ def _spread(name: str, draws: Mapping[str, Mapping[str, Any]]) -> Spread | None:
         value = run["summary"].get(name)
         if isinstance(value, (int, float)):
             values.append((str(run["id"]), seed, _as_float(value)))
-    if not values:
-        return None
+    return spread_of(values) if values else None
+
+
+def spread_of(values: Sequence[tuple[str, str, float]]) -> Spread:
+    """The mean and the standard deviation of at least one value, each with its run and seed."""
     numbers = [value for _, _, value in values]
     return Spread(mean=_mean(numbers), std=_std(numbers), values=tuple(values))
 

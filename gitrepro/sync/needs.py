@@ -31,7 +31,7 @@ CHECKPOINTS: Final = (BEST, ALL, NONE)
 _DIGEST: Final = re.compile(r"b3:([0-9a-f]{64})")
 _LAST: Final = "last"
 _TREES: Final = ("folder", "tree")
-_SHARED: Final = ("data", "split")
+_SHARED: Final = ("data", "split", "holdout")
 _RAW: Final = len("b3:")
 
 Told = Callable[[int, int], None]
@@ -160,6 +160,8 @@ def _all_named(record: RunRecord, checkpoints: str, data: bool) -> Iterator[Need
     for entry in _maps(record.artifacts):
         tree = entry.get("files") is not None or entry.get("kind") in _TREES
         yield _need(record, str(entry.get("kind") or "artifact"), entry, entry.get("blob"), tree=tree)
+    for entry in _maps(record.evaluations):
+        yield _need(record, "predictions", entry, entry.get("predictions"))
 
 
 def _need(

@@ -15,6 +15,7 @@ from ..records import yaml
 from ..records.dataset import load_dataset
 from ..records.event import Event, load_event
 from ..records.fields import are_texts, is_count, is_text
+from ..records.holdout import load_entry
 from ..records.result import load_audit, load_result
 from ..records.run import load_run
 from ..records.split import load_split
@@ -54,6 +55,7 @@ _PLACES: Final = tuple(
         ("dataset", rf"datasets/[^/]+/{_DIGEST}\.yaml"),
         ("statistics", rf"datasets/[^/]+/{_DIGEST}\.statistics-[0-9]+\.yaml"),
         ("split", rf"splits/[^/]+/[^/]+/{_DIGEST}\.yaml"),
+        ("holdout", rf"holdout/{_DIGEST}/[^/]+\.yaml"),
         ("yaml", r".*\.yaml"),
         ("parquet", r".*\.parquet"),
     )
@@ -69,7 +71,7 @@ def claim_of(kind: str, path: Path) -> Claim:
             return (path[4], path[5].removesuffix(".yaml"))
         case "result":
             return (path[1],)
-        case "dataset" | "split":
+        case "dataset" | "split" | "holdout":
             return path
     return ()
 
@@ -120,6 +122,10 @@ def _split(data: bytes) -> Claim:
     return tuple(load_split(data, source="it").path.split("/"))
 
 
+def _holdout(data: bytes) -> Claim:
+    return tuple(load_entry(data, source="it").path.split("/"))
+
+
 def _statistics(data: bytes) -> Claim:
     load_statistics(data, source="it")
     return ()
@@ -152,6 +158,7 @@ READERS: Final[dict[str, Reader]] = {
     "dataset": _dataset,
     "statistics": _statistics,
     "split": _split,
+    "holdout": _holdout,
     "yaml": _yaml,
     "parquet": _parquet,
 }
