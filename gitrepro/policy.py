@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 from .errors import ConfigError
 from .records import yaml as canonical
 from .records.result import Need
+from .records.thresholds import THRESHOLDS as OF_CHECKS
 
 # A node of PyYAML, which takes too long to load for its name alone.
 Node: TypeAlias = Any
@@ -72,7 +73,8 @@ REPEATS: Final[Mapping[str, int]] = {"minimal": 3, "standard": 3, "strict": 5}
 """How many distinct seeds the rule `repeats` wants at each level."""
 
 THRESHOLDS: Final[Mapping[str, int]] = {"curves.steps": 2}
-"""Thresholds that a policy may raise, with what they are without one."""
+"""Counts that the audit asks for and a policy may raise, with what they are without one. It may also make those of the
+checks stricter, see `records.thresholds`."""
 
 PUSH: Final[Mapping[str, tuple[str, ...]]] = {
     "code": ("always", "ask", "never"),
@@ -101,7 +103,7 @@ class Policy:
         levels: pattern of tag names → level, in the order of the file.
         goals: metric → `max` or `min`.
         prices: what an hour of something costs, by its name.
-        thresholds: those of `THRESHOLDS` that the file raises.
+        thresholds: those of `THRESHOLDS` and of the checks that the file makes stricter.
         push: how things are published, by the names of `PUSH`; `{"code": "ask"}` when the file is silent.
         store: settings of the content store, as they stand in the file.
     """
@@ -109,7 +111,7 @@ class Policy:
     levels: tuple[tuple[str, str], ...] = (("result/*", "minimal"),)
     goals: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
-    thresholds: Mapping[str, int] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     push: Mapping[str, str] = field(default_factory=lambda: {"code": "ask"})
     store: Mapping[str, Any] = field(default_factory=dict)
 
@@ -127,7 +129,8 @@ class Policy:
         return max(matching, key=LEVELS.index, default=None)
 
     def threshold(self, name: str) -> int:
-        return self.thresholds.get(name, THRESHOLDS[name])
+        """One of `THRESHOLDS`."""
+        return int(self.thresholds.get(name, THRESHOLDS[name]))
 
     def dump(self) -> bytes:
         """The policy in canonical form: equal demands are equal bytes, whatever the file looks like."""
@@ -332,17 +335,23 @@ def _prices(reader: _Reader, node: Node) -> dict[str, float]:
     return {name: reader.number(value, what=f"the price {name!r:.80}") for name, value in pairs.items()}
 
 
-def _thresholds(reader: _Reader, node: Node) -> dict[str, int]:
+def _thresholds(reader: _Reader, node: Node) -> dict[str, float]:
     pairs = reader.mapping(node, what="thresholds")
-    reader.known(pairs, THRESHOLDS, what="threshold")
+    reader.known(pairs, (*THRESHOLDS, *OF_CHECKS), what="threshold")
     found = {}
     for name, value in pairs.items():
         number = reader.number(value, what=f"the threshold {name!r}")
-        if not isinstance(number, int) or number < THRESHOLDS[name]:
-            least = THRESHOLDS[name]
-            reader.fail(value, f"the threshold {name!r} is {number}", why=f"it is an integer from {least} up")
+        if why := _threshold_fault(name, number):
+            reader.fail(value, f"the threshold {name!r} is {number}", why=why)
         found[name] = number
     return found
+
+
+def _threshold_fault(name: str, number: float) -> str:
+    if name in OF_CHECKS:
+        return OF_CHECKS[name].fault(number)
+    least = THRESHOLDS[name]
+    return "" if isinstance(number, int) and number >= least else f"it is an integer from {least} up"
 
 
 def _push(reader: _Reader, node: Node) -> dict[str, str]:

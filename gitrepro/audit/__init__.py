@@ -28,6 +28,7 @@ def audit(claim: Claim, evidence: Evidence, policy: Policy) -> Audit:
         policy=digest_of([policy.dump()]),
         algorithms=ALGORITHMS,
         checks=tuple(_with_waivers(check, evidence) for check in checks),
+        evidence=claim.evidence,
     )
 
 

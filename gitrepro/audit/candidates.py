@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ..errors import Refused
@@ -12,9 +13,11 @@ from ..store.index import Index
 from ..store.repository import Repository
 from ..store.runs import RunTree
 from .evidence import gather
-from .gate import judge_runs, newest_attempts, refusal
+from .gate import judge_runs, refusal
 from .promotion import TRAILER
 from .rules import RESULT_KINDS
+from .rules.finding import mapping, values_of
+from .selecting import newest_attempts
 
 _AT_MOST: Final = 100
 _KINDS: Final = ", ".join(f"'{kind}'" for kind in RESULT_KINDS)
@@ -32,7 +35,7 @@ def judge_plain(tree: RunTree, name: str, commit: str) -> Audit:
     repository = tree.repository
     with Index(repository) as index:
         found = index.ids(where=_AT_COMMIT, values=[commit], limit=_AT_MOST)
-    runs = sorted(newest_attempts(repository, [*found, *_promoted_to(tree, commit)]))
+    runs = sorted(newest_attempts(repository, [*_no_trials(tree, found), *_promoted_to(tree, commit)]))
     if not runs:
         raise _no_run(repository, name, commit)
     audit = judge_runs(tree, runs, tag=name, stage=Stage.TAG, commit=commit)
@@ -47,12 +50,19 @@ def judge_plain(tree: RunTree, name: str, commit: str) -> Audit:
     raise Refused(refused.what, why=refused.why, do=f"name the runs you mean: `gitrepro tag {name} {named}`")
 
 
+def _no_trials(tree: RunTree, runs: Sequence[str]) -> list[str]:
+    """Without the trials of checks: what a check trains to compare with is no run that anybody declares."""
+    read = gather(tree, runs, numbers=False).runs
+    return [run.id for run in read if "arm" not in mapping(values_of(run).get("trial"))]
+
+
 def _promoted_to(tree: RunTree, commit: str) -> list[str]:
     """The runs whose uncommitted code a commit was made of: it names them, and their events name it."""
     message = tree.objects.read(commit, "commit").decode("utf-8", "replace").partition("\n\n")[2]
     named = [line.removeprefix(TRAILER) for line in message.splitlines() if line.startswith(TRAILER)]
     runs = [run for run in dict.fromkeys(named) if ids.is_id(run)]
-    return [run.id for run in gather(tree, runs).runs if run.promoted and run.promoted.commit == commit]
+    read = gather(tree, runs, numbers=False).runs
+    return [run.id for run in read if run.promoted and run.promoted.commit == commit]
 
 
 def _no_run(repository: Repository, name: str, commit: str) -> Refused:

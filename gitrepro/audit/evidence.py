@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..data.holdouts import Log, log_of
 from ..errors import GitreproError, NotFound
 from ..policy import Stage
-from ..records import yaml
+from ..records import ids, yaml
 from ..records.event import Event, Standing, fold_events
 from ..records.result import Cited
-from ..records.run import RunRecord, run_path
+from ..records.run import Kind, RunRecord, run_path
 from ..store.fold import commit_tree
 from ..store.gitobjects import GitObjects
 from ..store.live import live_runs
 from ..store.repository import Repository
 from ..store.runs import RunTree
+from .curved import Curves, curves_of
 from .imports import Imports
 from .named import Named, NamedData
+from .predicted import PredictedOf, Scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What is to be judged: these runs, as the number of the tag, at a level."""
+    """What is to be judged: these runs, as the number of the tag, at a level.
+
+    `evidence` are the check runs that are cited for it.
+    """
 
     runs: tuple[Cited, ...]
     commit: str | None
@@ -31,6 +37,7 @@ class Claim:
     level: str
     stage: Stage
     tag: str | None = None
+    evidence: tuple[Cited, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +68,12 @@ class RunEvidence:
         ignored: files it imported that Git ignores; they are kept, as they were imported, in a commit beside its own.
         converted: files it imported with other bytes than its code tree holds.
         named: the data sets and splits it names, and what the run ref says of them.
+        frameworks: the numerical libraries it had loaded, by `env.yaml`; None where that is not on record.
+        curves: what its curves show; None where they are too short, or their table is not in Git.
+        scored: its evaluations, each with what the stored predictions come to.
         earlier: the attempts it resumes, newest first.
         lost_attempt: the attempt before those, when there is no record of it.
+        trained: of a run that only evaluates, the runs whose checkpoints it loaded.
     """
 
     id: str
@@ -76,8 +87,12 @@ class RunEvidence:
     ignored: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
     named: tuple[Named, ...] = ()
+    frameworks: tuple[str, ...] | None = None
+    curves: Curves | None = None
+    scored: tuple[Scored, ...] = ()
     earlier: tuple[RunEvidence, ...] = ()
     lost_attempt: str | None = None
+    trained: tuple[RunEvidence, ...] = ()
     trouble: str = ""
 
     @property
@@ -99,6 +114,8 @@ class Evidence:
         standing: what the events of the result itself add up to.
         pushed: whether the remote holds the runs; None where nobody could tell, or nobody asked.
         pushed_to: how the remote is called in a command.
+        checks: the check runs that the claim cites, the newest first.
+        holdouts: by the digest of a split that the runs name, the log of the uses of its parts.
     """
 
     runs: tuple[RunEvidence, ...]
@@ -106,6 +123,24 @@ class Evidence:
     standing: Standing = field(default_factory=Standing)
     pushed: bool | None = None
     pushed_to: str = "REMOTE"
+    checks: tuple[RunEvidence, ...] = ()
+    holdouts: Mapping[str, Log] = field(default_factory=dict)
+
+    @property
+    def trainings(self) -> Evidence:
+        """The same of the runs that trained what is claimed: in place of one that only evaluates, what it loaded."""
+        return replace(self, runs=_each_once(each for run in self.runs for each in run.trained or (run,)))
+
+    @property
+    def behind(self) -> tuple[RunEvidence, ...]:
+        """The runs that trained what runs of the claim only evaluate, and are none of its runs."""
+        own = {run.id for run in self.runs}
+        return tuple(run for run in self.trainings.runs if run.id not in own)
+
+    @property
+    def whole(self) -> Evidence:
+        """The same of the runs of the claim and of those that trained what they evaluate."""
+        return replace(self, runs=_each_once([*self.runs, *self.trainings.runs]))
 
 
 def gather(
@@ -115,6 +150,8 @@ def gather(
     result: str | None = None,
     pushed: bool | None = None,
     pushed_to: str = "REMOTE",
+    checks: Sequence[str] = (),
+    numbers: bool = True,
 ) -> Evidence:
     """Read what is on record of some runs. What cannot be read is part of the answer, not an error.
 
@@ -123,21 +160,47 @@ def gather(
         result: the result that cites them, whose own waivers count too.
         pushed: see `Evidence`.
         pushed_to: see `Evidence`.
+        checks: full ids of the check runs that are cited beside them.
+        numbers: read tables of metrics and predictions, too, and compute what they come to.
     """
     standing = fold_events(tree.events(result)[0]) if result else Standing()
-    reader = _Reader(tree)
-    read = tuple(reader.with_attempts(run_id) for run_id in runs)
-    return Evidence(runs=read, as_of=tree.tree, standing=standing, pushed=pushed, pushed_to=pushed_to)
+    reader = _Reader(tree, numbers=numbers)
+    read = tuple(reader.with_trained(run_id) for run_id in runs)
+    trained = {each.id for run in read for each in run.trained}
+    beside = tuple(reader.one(run_id) for run_id in sorted({*checks} - trained, reverse=True))
+    splits = {named.digest for run in read for named in run.named if named.split and not named.missing}
+    return Evidence(
+        runs=read,
+        as_of=tree.tree,
+        standing=standing,
+        pushed=pushed,
+        pushed_to=pushed_to,
+        checks=beside,
+        holdouts={split: log_of(tree, split) for split in sorted(splits)},
+    )
+
+
+def _each_once(runs: Iterable[RunEvidence]) -> tuple[RunEvidence, ...]:
+    return tuple({run.id: run for run in runs}.values())
 
 
 class _Reader:
     """Reads runs, each once: attempts and trees are shared by the runs of a claim."""
 
-    def __init__(self, tree: RunTree) -> None:
+    def __init__(self, tree: RunTree, *, numbers: bool) -> None:
         self._tree = tree
+        self._numbers = numbers
         self._imports = Imports(tree.objects)
         self._data = NamedData(tree)
+        self._predicted = PredictedOf(tree.repository)
         self._read: dict[str, RunEvidence] = {}
+
+    def with_trained(self, run_id: str) -> RunEvidence:
+        """A run with its attempts; and of one that only evaluates, what it loaded."""
+        run = self.with_attempts(run_id)
+        if run.record is None or run.record.kind != Kind.EVAL:
+            return run
+        return replace(run, trained=tuple(self.with_attempts(each) for each in run.record.parents if ids.is_id(each)))
 
     def with_attempts(self, run_id: str) -> RunEvidence:
         """A run, and the attempts before it as far back as they are on record."""
@@ -157,8 +220,15 @@ class _Reader:
     def one(self, run_id: str) -> RunEvidence:
         if run_id not in self._read:
             read = _read(self._tree, run_id, self._imports)
-            self._read[run_id] = replace(read, named=self._data.of(read.record))
+            read = replace(read, named=self._data.of(read.record))
+            self._read[run_id] = self._with_numbers(read) if self._numbers else read
         return self._read[run_id]
+
+    def _with_numbers(self, run: RunEvidence) -> RunEvidence:
+        if run.record is None:
+            return run
+        curves = curves_of(self._tree, run.record)
+        return replace(run, curves=curves, scored=self._predicted.of(run.record))
 
 
 def _resumed(run: RunEvidence) -> str | None:
@@ -172,7 +242,8 @@ def _read(tree: RunTree, run_id: str, imports: Imports) -> RunEvidence:
         if oid is None:
             return RunEvidence(id=run_id, tree=None, record=None, trouble=_why_missing(tree, run_id))
         record = tree.run(run_id)
-        config = _config(tree, run_id)
+        config = _document(tree, run_id, "config.yaml")
+        environment = _document(tree, run_id, "env.yaml")
         events, troubles = tree.events(run_id)
     except GitreproError as error:
         return RunEvidence(id=run_id, tree=oid, record=None, trouble=f"its record cannot be read: {error.what}")
@@ -184,6 +255,7 @@ def _read(tree: RunTree, run_id: str, imports: Imports) -> RunEvidence:
         tree=oid,
         record=record,
         config=config,
+        frameworks=_frameworks(environment),
         standing=standing,
         commit_tree=tree_of_commit(tree.objects, code.get("commit")),
         promoted=promoted(tree, standing),
@@ -222,12 +294,17 @@ def _why_missing(tree: RunTree, run_id: str) -> str:
     return "there is no record of it"
 
 
-def _config(tree: RunTree, run_id: str) -> Mapping[str, Any] | None:
+def _document(tree: RunTree, run_id: str, name: str) -> Mapping[str, Any] | None:
     try:
-        path = f"{run_path(run_id)}/config.yaml"
+        path = f"{run_path(run_id)}/{name}"
         return yaml.load(tree.read(path), source=path)
     except NotFound:
         return None
+
+
+def _frameworks(environment: Mapping[str, Any] | None) -> tuple[str, ...] | None:
+    found = (environment or {}).get("frameworks")
+    return tuple(sorted(map(str, found))) if isinstance(found, dict) else None
 
 
 def tree_of_commit(objects: GitObjects, commit: object) -> str | None:

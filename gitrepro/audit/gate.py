@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from ..errors import Ambiguous, ConfigError, GitreproError, NotFound, Refused, UsageError
+from ..errors import ConfigError, GitreproError, Refused, UsageError
 from ..policy import DEFAULT, FILE, LEVELS, Policy, Stage, parse
 from ..records import ids
 from ..records.result import Audit, Check, Cited, Result, Verdict
-from ..records.run import Status
 from ..store.fold import Identity
 from ..store.gitobjects import GitObjects
 from ..store.gitrefs import read_ref
-from ..store.index import Index
 from ..store.repository import Repository
-from ..store.resolve import resolve
 from ..store.runs import RunTree
 from . import audit as judge
 from . import tags
+from .beside import find_checks
 from .evidence import Claim, Evidence, RunEvidence, gather, tree_of_commit
 from .results import audit_digest, fold_queue, read_result, same_result, write_result
-from .rules import RESULT_KINDS
+from .selecting import check_runs as check_runs
+from .selecting import select as select
 
 _SHOWN_AT_MOST: Final = 8
-_GROUP_AT_MOST: Final = 1000
 _SYMLINK: Final = 0o120000
 
 
@@ -44,59 +43,21 @@ def policy_at(objects: GitObjects, commit: str | None) -> Policy:
     return parse(objects.read(found.oid, "blob"), source=f"{FILE} at {str(commit)[:12]}")
 
 
-def select(repository: Repository, words: Sequence[str]) -> list[str]:
-    """The runs that words mean, each a run or a group of finished ones; in order of their ids.
-
-    Of a group, an attempt that another of the group resumes is left out: it is part of the newer one.
-
-    Raises:
-        NotFound: a word means nothing.
-        Ambiguous: it means several things.
-    """
-    found: set[str] = set()
-    for word in words:
-        group = _group(repository, word)
-        try:
-            run = resolve(repository, word)
-        except Ambiguous:
-            raise
-        except NotFound:
-            if not group:
-                raise
-            found.update(group)
-            continue
-        if group and run not in group:
-            raise Ambiguous(f"{word!r:.80} is a run and a group", do="type the end of the run's id, or the runs' names")
-        found.update(group or [run])
-    return sorted(found)
-
-
-def _group(repository: Repository, name: str) -> list[str]:
-    kinds = ", ".join(f"'{kind}'" for kind in RESULT_KINDS)
-    where = f'"group" = ? AND status = ? AND removed = 0 AND kind IN ({kinds})'
-    with Index(repository) as index:
-        found = index.ids(where=where, values=[name, str(Status.FINISHED)], limit=_GROUP_AT_MOST)
-    return newest_attempts(repository, found)
-
-
-def newest_attempts(repository: Repository, runs: Sequence[str]) -> list[str]:
-    """The runs without those that another of them resumes."""
-    if len(runs) < 2:
-        return list(runs)
-    with RunTree(repository) as tree:
-        read = gather(tree, runs).runs
-    resumed = {attempt.id for run in read for attempt in run.earlier}
-    return [run for run in runs if run not in resumed]
-
-
 def judge_runs(
-    tree: RunTree, runs: Sequence[str], *, tag: str | None, stage: Stage = Stage.TAG, commit: str | None = None
+    tree: RunTree,
+    runs: Sequence[str],
+    *,
+    tag: str | None,
+    stage: Stage = Stage.TAG,
+    commit: str | None = None,
+    checks: Sequence[str] = (),
 ) -> Audit:
     """Audit runs as the number of a tag; without a tag, at the level of the first pattern of the policy.
 
     Args:
         runs: full run ids.
         commit: where the tag stands; without it, where the code of the newest run was committed.
+        checks: check runs to judge by, beside those of the same code that are on record.
 
     Raises:
         UsageError: the policy makes no result of a tag of that name.
@@ -106,14 +67,18 @@ def judge_runs(
     commit = commit or _newest_commit(evidence)
     policy = policy_at(tree.objects, commit)
     claim = Claim(
-        runs=_cite(evidence),
+        runs=_cite(evidence.runs),
         commit=commit,
         code_tree=tree_of_commit(tree.objects, commit),
         level=_level(policy, tag),
         stage=stage,
         tag=tag,
     )
-    return judge(claim, evidence, policy)
+    if beside := {*checks, *find_checks(tree, claim, evidence.whole.runs)}:
+        evidence = replace(evidence, checks=gather(tree, (), checks=[*beside]).checks)
+    cited = {run.id: run for run in (*evidence.checks, *evidence.behind)}
+    ordered = [cited[run] for run in sorted(cited, reverse=True)]
+    return judge(replace(claim, evidence=_cite(ordered)), evidence, policy)
 
 
 def _newest_commit(evidence: Evidence) -> str | None:
@@ -126,8 +91,8 @@ def _commit_of(run: RunEvidence) -> str | None:
     return run.promoted.commit if run.promoted and run.code.get("dirty") is not False else run.code.get("commit")
 
 
-def _cite(evidence: Evidence) -> tuple[Cited, ...]:
-    return tuple(Cited(id=run.id, tree=run.tree or "", commit=run.code.get("commit")) for run in evidence.runs)
+def _cite(runs: Sequence[RunEvidence]) -> tuple[Cited, ...]:
+    return tuple(Cited(id=run.id, tree=run.tree or "", commit=run.code.get("commit")) for run in runs)
 
 
 def _level(policy: Policy, tag: str | None) -> str:
@@ -165,7 +130,8 @@ def judge_result(
     """
     policy = policy_at(tree.objects, result.commit)
     runs = [run.id for run in result.runs]
-    evidence = gather(tree, runs, result=result.id, pushed=pushed, pushed_to=pushed_to)
+    checks = [run.id for run in result.evidence]
+    evidence = gather(tree, runs, result=result.id, pushed=pushed, pushed_to=pushed_to, checks=checks)
     claim = Claim(
         runs=result.runs,
         commit=result.commit,
@@ -173,6 +139,7 @@ def judge_result(
         level=max(policy.level_for(result.tag) or result.level, at_least, key=LEVELS.index),
         stage=stage,
         tag=result.tag,
+        evidence=result.evidence,
     )
     return judge(claim, evidence, policy)
 
@@ -203,6 +170,7 @@ def declare(
     note: str | None = None,
     now: float,
     prompts: bool = False,
+    evidence: Sequence[str] = (),
 ) -> Result:
     """Audit runs and declare them a result, under a tag at their commit.
 
@@ -215,9 +183,11 @@ def declare(
         note: a few words for people.
         now: seconds since 1970.
         prompts: somebody is there to be asked for the passphrase of a key.
+        evidence: what people type for check runs, or for a group of them; those of the same code are found besides.
 
     Raises:
-        UsageError: the name is none for a result, or is taken; there is no key to sign with.
+        UsageError: the name is none for a result, or is taken; there is no key to sign with; what is named as evidence
+            is no check.
         ChildFailed: the tag is to be signed and cannot be.
         NotFound: there is no such run.
         Refused: the audit blocks; nothing was written.
@@ -229,7 +199,7 @@ def declare(
         chosen = select(repository, runs)
         if standing := read_ref(repository.common_dir, tags.PREFIX + name):
             return _declared_before(tree, name, standing, chosen)
-        audit = judge_runs(tree, chosen, tag=name)
+        audit = judge_runs(tree, chosen, tag=name, checks=check_runs(tree, evidence))
         if not audit.ok:
             raise refusal(audit, what=f"tag {name} is refused")
     result = put_on_record(repository, audit, identity=identity, note=note, now=now)
@@ -281,6 +251,7 @@ def put_on_record(
         created_at=_stamp(now),
         note=note,
         algorithms=audit.algorithms,
+        evidence=audit.evidence,
     )
     write_result(repository, result, audit, identity=identity)
     return result

@@ -50,7 +50,9 @@ def _check_recorded(repository: Repository, tree: RunTree, runs: Iterable[str]) 
 
 def _check_uncited(tree: RunTree, runs: Sequence[str]) -> None:
     wanted = set(runs)
-    citing = [(result, run.id) for result in all_results(tree) for run in result.runs if run.id in wanted]
+    citing = [
+        (result, run.id) for result in all_results(tree) for run in (*result.runs, *result.evidence) if run.id in wanted
+    ]
     if citing:
         lines = [f"result {result.tag} ({result.id[-8:]}) cites run {run_id[-8:]}" for result, run_id in citing]
         more = [f"and {len(lines) - 8} more"] if len(lines) > 8 else []

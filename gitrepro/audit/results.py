@@ -83,8 +83,8 @@ class Declared:
 def same_result(tree: RunTree, audit: Audit) -> Result | None:
     """A result on record that says what `audit` would be the audit of; what a cut-off declaration left behind."""
     for result in results_of(tree, tag=audit.tag or ""):
-        same = (result.runs, result.commit, result.level, result.policy)
-        if same == (audit.runs, audit.commit, audit.level, audit.policy):
+        same = (result.runs, result.evidence, result.commit, result.level, result.policy)
+        if same == (audit.runs, audit.evidence, audit.commit, audit.level, audit.policy):
             return result
     return None
 

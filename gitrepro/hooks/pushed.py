@@ -110,9 +110,9 @@ class _Remote:
 
 
 def holds(tree: RunTree, result: Result) -> bool | None:
-    """Whether a run ref holds a result and its runs as they are cited; None where that cannot be read."""
+    """Whether a run ref holds a result, its runs and its checks as they are cited; None where that cannot be read."""
     try:
-        runs = all(tree.run_tree(run.id) == run.tree for run in result.runs)
+        runs = all(tree.run_tree(run.id) == run.tree for run in (*result.runs, *result.evidence))
         return runs and tree.entry(result_path(result.id)) is not None
     except NotFound:
         return None

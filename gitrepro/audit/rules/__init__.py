@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...policy import RULES
-from .absent import absent
+from .checked import checked
 from .code import code
 from .config import config
 from .data import data
@@ -18,28 +18,39 @@ from .measured import curves, efficiency
 from .registered import RESULT_KINDS, audit
 from .repeats import repeats
 from .seeds import seeds
+from .separation import separation
+from .setup import batch, precision
+from .stopping import stopping
+from .trained import of_both, of_training
 
-_DECIDABLE: Final[Mapping[str, Rule]] = {
-    "seeds": seeds,
-    "config": config,
-    "data": data,
+ALL: Final[Mapping[str, Rule]] = {
+    "seeds": of_both(seeds),
+    "config": of_both(config),
+    "data": of_both(data),
     "code": code,
-    "curves": curves,
-    "efficiency": efficiency,
-    "repeats": repeats,
+    "baseline": checked("baseline"),
+    "shuffle": checked("shuffle"),
+    "overfit": checked("overfit"),
+    "distribution": checked("distribution"),
+    "curves": of_training(curves),
+    "stopping": of_training(stopping),
+    "batch": of_training(batch),
+    "precision": of_training(precision),
+    "efficiency": of_both(efficiency),
+    "separation": separation,
+    "repeats": of_training(repeats),
     "audit": audit,
 }
-ALL: Final[Mapping[str, Rule]] = {rule: _DECIDABLE.get(rule) or absent(rule) for rule in RULES}
 """The rules in their order."""
 
 ALGORITHMS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(RULES, 1),
-    "audit": 2,
+    **dict.fromkeys(RULES, 2),
+    "audit": 3,
     "code": 4,
-    "config": 2,
-    "curves": 2,
+    "curves": 3,
     "data": 3,
-    "repeats": 2,
+    "repeats": 3,
+    "seeds": 1,
 }
 """The version of each rule; it moves when the same evidence would be judged otherwise."""
 

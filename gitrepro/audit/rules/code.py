@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
@@ -25,8 +26,20 @@ def code(claim: Claim, evidence: Evidence, _policy: Policy) -> Check:
     cannot well be committed.
 
     A checkpoint that says it came out of other code, another config or other data than its run is no checkpoint of it.
+
+    What trained the model of a run that only evaluates is judged too, by the commit that it ran at.
     """
-    return per_run("code", claim, evidence, lambda run: (_findings(claim, run), _facts(run)), earlier=True)
+    behind = {attempt.id for each in evidence.behind for attempt in (each, *each.earlier)}
+
+    def judge(run: RunEvidence) -> tuple[list[Finding], dict[str, Any]]:
+        return _findings(_own(claim, run) if run.id in behind else claim, run), _facts(run)
+
+    return per_run("code", claim, evidence.whole, judge, earlier=True)
+
+
+def _own(claim: Claim, run: RunEvidence) -> Claim:
+    """What trained the model that is evaluated may have run at a commit of its own."""
+    return replace(claim, commit=run.code.get("commit"), code_tree=run.commit_tree)
 
 
 def _facts(run: RunEvidence) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The rule `audit`: the runs are on record as they were cited."""
+"""The rule `audit`: the runs, and the checks they are judged by, are on record as they were cited."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ...policy import Policy, Stage
@@ -19,14 +20,18 @@ def audit(claim: Claim, evidence: Evidence, _policy: Policy) -> Check:
     """FAIL unless every run is on record, whole, finished, not removed, and the one that the claim cites.
 
     Of a resumed run every attempt before it has to be on record too, and the newest is the one to cite. At push and
-    on a server the remote must hold the runs, or the tag would point at something others cannot see.
+    on a server the remote must hold the runs, or the tag would point at something others cannot see. A check that the
+    claim is judged by has to be on record as it was cited, too.
     """
     found = [(run, _registration(claim, evidence, run)) for run in evidence.runs]
+    beside = [*evidence.checks, *evidence.behind]
+    found += [(run, Finding(Verdict.FAIL, *fault)) for run in beside if (fault := _beside_fault(claim, evidence, run))]
     if claim.stage is not Stage.TAG and evidence.runs:
         found.append((evidence.runs[0], _publication(evidence)))
     facts = {run.id: {"status": run.record.status if run.record else None, "tree": run.tree} for run in evidence.runs}
     lineages = {run.id: [each.id for each in run.earlier] for run in evidence.runs if run.earlier or run.lost_attempt}
-    more = {"attempts": lineages} if lineages else {}
+    told = {"attempts": lineages, "checks": _trees(evidence.checks), "trained": _trees(evidence.behind)}
+    more = {name: each for name, each in told.items() if each}
     return check("audit", claim, *gravest(found), {"pushed": evidence.pushed, "runs": facts, **more})
 
 
@@ -50,6 +55,26 @@ def _fault(claim: Claim, run: RunEvidence) -> tuple[str, str] | None:
         return f"it is {run.record.status.replace('_', ' ')}, not finished", _OTHERS
     if run.standing.removed:
         return "it was removed", f"{_OTHERS}, or take it back with `gitrepro rm --undo {run.id[-8:]}`"
+    return None
+
+
+def _trees(runs: Iterable[RunEvidence]) -> dict[str, str | None]:
+    return {run.id: run.tree for run in runs}
+
+
+def _beside_fault(claim: Claim, evidence: Evidence, run: RunEvidence) -> tuple[str, str] | None:
+    """What is wrong with a run that the claim cites beside its own: a check, or what trained its model."""
+    what = f"the {'check' if run in evidence.checks else 'training'} {run.id[-8:]}"
+    again = "fetch the record from a remote that has the one declared, or make it again and declare a new result"
+    cited = next((cited.tree for cited in claim.evidence if cited.id == run.id), None)
+    if run.record is None or run.trouble:
+        return f"{what} cannot be evidence: {run.trouble}", again
+    if run.tree != cited:
+        return f"the record of {what} is not the one that was declared", again
+    if run.record.status != Status.FINISHED:
+        return f"{what} is {run.record.status.replace('_', ' ')}, not finished", again
+    if run.standing.removed:
+        return f"{what} was removed", f"`gitrepro rm --undo {run.id[-8:]}`"
     return None
 
 
