@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .run.loading import load_checkpoint
     from .run.recorder import record
     from .run.sampling import sample_generator
+    from .run.scoring import metric
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "errors",
     "find_batch_size",
     "load_checkpoint",
+    "metric",
     "record",
     "runs",
     "sample_generator",
@@ -55,6 +57,7 @@ _HOMES = {
     "dataset": "data",
     "find_batch_size": "finding",
     "load_checkpoint": "loading",
+    "metric": "scoring",
     "record": "recorder",
     "runs": "found",
     "sample_generator": "sampling",

@@ -5,11 +5,13 @@
     │   ├── NoRepository     no Git repository to record into
     │   ├── UnsupportedRepository  a repository of a kind we cannot write
     │   ├── ConfigError      a file a person wrote does not parse or does not fit
-    │   └── QueryError       a query does not parse, or names what no run has
+    │   ├── QueryError       a query does not parse, or names what no run has
+    │   └── WrongKey         none of the keys that were given opens a seal
     ├── NotFound          3  no run, blob, tag or result of that name
     │   ├── Ambiguous        more than one
     │   └── BlobMissing      the record names it, the store has it not
     ├── Refused           1  the gate said no; nothing was written
+    │   └── Sealed           a part that is to be used once, asked for without an opening
     ├── Damaged           4  bytes that are not what their name or format says
     │   └── TooNew           a format newer than this program reads
     ├── StorageError      4  the disk said no: full, read-only, input/output error
@@ -85,6 +87,12 @@ class QueryError(UsageError):
     code = "query"
 
 
+class WrongKey(UsageError):
+    """None of the keys that were given opens what is sealed."""
+
+    code = "wrong-key"
+
+
 class Unsafe(UsageError):
     """A file or a path that is not taken, or not laid out, because it could do harm."""
 
@@ -127,6 +135,12 @@ class Refused(GitreproError):
 
     exit_code = 1
     code = "refused"
+
+
+class Sealed(Refused):
+    """A part that is to be used once was asked for without an opening on record."""
+
+    code = "sealed"
 
 
 class Damaged(GitreproError):

@@ -33,6 +33,7 @@ settings.load_profile("ci")
 DEAR = (
     "tests/checkpoints/test_resume.py",
     "tests/integrations/test_contract.py",
+    "tests/integrations/test_tasks.py",
     "tests/run/test_guards.py",
     "tests/test_demo.py",
     "tests/test_team_example.py",

@@ -30,7 +30,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     (DOOR,),
     ("launch",),
     ("run",),
-    ("audit", "checks"),
+    ("audit",),
+    ("checks",),
     ("data", "checkpoints"),
     ("sync",),
     ("store",),
@@ -69,6 +70,7 @@ HOMES: dict[str, set[str]] = {
     "psutil": {"capture", "run", "launch"},
     "pyarrow": {"records", "data", "analysis", "store"},
     "pynvml": {"training"},
+    "pyrage": {"data"},
     "rensa": {"data"},
     "scipy": {"analysis"},
     "sklearn": {"checks", "data", "demo", "integrations"},
@@ -285,7 +287,7 @@ def test_an_import_that_points_up_is_found(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("gitrepro.training.seeds", "from gitrepro.capture import config"),
-        ("gitrepro.audit.gate", "def run():\n    import gitrepro.checks.overfit"),
+        ("gitrepro.data.splits", "def run():\n    import gitrepro.checkpoints.keep"),
         ("gitrepro.query", "from gitrepro.policy import RULES"),
     ],
 )

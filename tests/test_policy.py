@@ -36,7 +36,7 @@ results:
 metrics:
   val/accuracy: {goal: max}
 prices: {gpu_hour: 2.5}
-thresholds: {curves.steps: 10}
+thresholds: {curves.steps: 10, shuffle.leaked_at_most: 0.05}
 push: {code: always, results: offer, runs: on-finish}
 store:
   root: /data/store
@@ -51,6 +51,7 @@ store:
     assert found.goals == {"val/accuracy": "max"}
     assert found.prices == {"gpu_hour": 2.5}
     assert found.threshold("curves.steps") == 10
+    assert found.thresholds == {"curves.steps": 10, "shuffle.leaked_at_most": 0.05}
     assert found.push == {"code": "always", "results": "offer", "runs": "on-finish"}
     assert found.store == {
         "root": "/data/store",
@@ -124,6 +125,9 @@ def test_the_order_of_patterns_is_part_of_the_demand() -> None:
         ("version: 1\nthresholds: {curves.step: 3}\n", "did you mean 'curves.steps'?"),
         ("version: 1\nthresholds: {curves.steps: 1}\n", "it is an integer from 2 up"),
         ("version: 1\nthresholds: {curves.steps: 2.5}\n", "it is an integer from 2 up"),
+        ("version: 1\nthresholds: {shuffle.leaked_at_most: 0.2}\n", "a policy only makes it stricter"),
+        ("version: 1\nthresholds: {shuffle.least_scored: 30.5}\n", "it is an integer"),
+        ("version: 1\nthresholds: {shuffle.leaked: 0.05}\n", "did you mean 'shuffle.leaked_at_most'?"),
         ("version: 1\npush: {code: sometimes}\n", ":2: 'sometimes' is no choice"),
         ("version: 1\npush: {results: ask}\n", ":2: 'ask' is no choice"),
         ("version: 1\npush: {runs: onfinish}\n", "did you mean 'on-finish'?"),

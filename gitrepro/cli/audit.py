@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import hooks
 from ..audit import gate
+from ..audit.statement import statement
 from ..errors import UsageError
 from ..policy import LEVELS, Stage
-from ..records.result import Audit, Check, Need, Result, Verdict
+from ..records.result import Audit, Check, Need, Result, Verdict, result_path
 from ..store.repository import Repository
 from ..store.resolve import resolve
 from ..store.runs import RunTree
@@ -33,10 +35,19 @@ _NEEDS = {Need.ADVISED: "advised", Need.OFF: "not asked for"}
 )
 @click.option("--ci", is_flag=True, help="Judge the result tags TARGET, or those at HEAD, as a server would.")
 @click.option("--level", type=click.Choice(LEVELS), help="With --ci: ask at least this of every result.")
+@click.option("--html", "page", metavar="FILE", help="Also write a page to read or print, with all evidence.")
+@click.option("--in-toto", "attested", is_flag=True, help="Print the audit as an in-toto Statement.")
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
 @click.pass_context
 def audit(
-    ctx: click.Context, targets: tuple[str, ...], stage: str | None, ci: bool, level: str | None, as_json: bool
+    ctx: click.Context,
+    targets: tuple[str, ...],
+    stage: str | None,
+    ci: bool,
+    level: str | None,
+    page: str | None,
+    attested: bool,
+    as_json: bool,
 ) -> None:
     """Judge TARGET from what is on record: a result tag, a result id, or a run; without one, the last run.
 
@@ -45,13 +56,16 @@ def audit(
     """
     found = here.repository()
     if ci:
-        _check_ci(stage)
+        _check_ci(stage, page or attested)
         ctx.exit(judge_all(found, targets, at_least=level or LEVELS[0], as_json=as_json))
     _check_plain(targets, level)
-    _judge(ctx, found, targets[0] if targets else "@last", Stage(stage or Stage.TAG), as_json=as_json)
+    form = "in-toto" if attested else "json" if as_json else ""
+    _judge(ctx, found, targets[0] if targets else "@last", Stage(stage or Stage.TAG), form=form, page=page)
 
 
-def _check_ci(stage: str | None) -> None:
+def _check_ci(stage: str | None, one: object) -> None:
+    if one:
+        raise UsageError("--ci judges many results", why="a page or a statement is of one", do="leave --ci out")
     if stage not in (None, str(Stage.SERVER)):
         raise UsageError(f"--ci and --stage {stage} are given", why="--ci judges as a server does", do="leave one out")
 
@@ -63,18 +77,37 @@ def _check_plain(targets: tuple[str, ...], level: str | None) -> None:
         raise UsageError("--level is what a job asks", do="add --ci, or let .gitrepro.yaml say the level")
 
 
-def _judge(ctx: click.Context, found: Repository, target: str, stage: Stage, *, as_json: bool) -> None:
+def _judge(ctx: click.Context, found: Repository, target: str, stage: Stage, *, form: str, page: str | None) -> None:
     with RunTree(found) as tree:
         result = result_of(found, tree, target)
         if result is not None:
             verdict = gate.judge_result(tree, result, stage=stage, pushed=hooks.is_pushed(found, result))
         else:
             verdict = gate.judge_runs(tree, [resolve(found, target)], tag=None, stage=stage)
-    if as_json:
+        if page:
+            _write_page(tree, Path(page), verdict, result, target)
+        attested = _statement(tree, verdict, result) if form == "in-toto" else None
+    if attested is not None:
+        emit(attested)
+    elif form == "json":
         emit(_document(verdict, result))
     else:
         _print(verdict, target)
     ctx.exit(0 if verdict.ok else 1)
+
+
+def _write_page(tree: RunTree, path: Path, verdict: Audit, result: Result | None, target: str) -> None:
+    from .declared import look_up
+    from .page.audit import write_audit_page
+
+    declared = look_up(tree, result, verdict) if result else None
+    write_audit_page(path, verdict, title=result.tag if result else target, declared=declared)
+    note(f"the page is {path}")
+
+
+def _statement(tree: RunTree, verdict: Audit, result: Result | None) -> dict[str, Any]:
+    record = tree.read(f"{result_path(result.id)}/result.yaml") if result else None
+    return statement(verdict, result, record)
 
 
 def _document(verdict: Audit, result: Result | None) -> dict[str, object]:

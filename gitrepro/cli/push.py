@@ -17,6 +17,7 @@ from ..store import git
 from ..store.repository import Repository
 from ..store.runs import RunTree
 from ..sync import runs as git_side
+from ..sync.holdouts import holdout_loads
 from ..sync.later import in_turn
 from ..sync.needs import BEST, CHECKPOINTS
 from ..sync.offline import check_on, switched_off
@@ -158,7 +159,8 @@ def _send(found: Repository, place: StoreRemote, asked: _Asked, said: Said, *, o
     reading = progress("reading what runs need: runs")
     runs = loads(found, place, wanted, checkpoints=checkpoints, take=not dry_run, progress=reading)
     data = (data_load(found, place, asked.data) for _ in asked.data[:1])
-    for load in chain(runs, data):
+    sealed = holdout_loads(found, place) if ids is None else ()
+    for load in chain(runs, data, sealed):
         said.load(load, dry_run=dry_run, own=own if load.run_ids else [""])
         if dry_run:
             continue

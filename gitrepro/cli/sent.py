@@ -64,7 +64,7 @@ class Said:
         for run_id, error in load.needs.troubles:
             note(f"damaged: {run_id[-8:]}: {clean(error)}")
         if load.missing:
-            whose = counted(len(load.run_ids), "run") if load.run_ids else "data sets"
+            whose = counted(len(load.run_ids), "run") if load.run_ids else _whose(load)
             what = f"{blobs(len(load.missing), load.size_bytes)} of {whose}"
             if dry_run:
                 self.line(f"would send {what} to {shown(load.remote)}")
@@ -124,6 +124,10 @@ class Said:
             told = contents(done.runs, done.events, done.results)
             self.line(f"wrote {told} into {clean(done.path)}")
             self.note(f"{size(done.size_bytes)}; `gitrepro pull {clean(done.path)}` takes it in")
+
+
+def _whose(load: Load) -> str:
+    return "data sets" if any(need.kind == "data" for need in load.needs.items) else "sealed test sets"
 
 
 def _remarks(pushed: Pushed) -> list[str]:

@@ -10,9 +10,10 @@ from typing import Any, Final
 import click
 
 from ..errors import Ambiguous, BlobMissing, NotFound
-from ..records import yaml
+from ..records import ids, yaml
 from ..records.event import fold_events
 from ..records.listing import listing
+from ..records.result import result_path
 from ..records.run import RunRecord, run_from, run_path
 from ..store.index import Index
 from ..store.live import ERRORS, OUTPUT, live_runs
@@ -20,6 +21,7 @@ from ..store.place import store_of
 from ..store.repository import RUNS_REF, Repository
 from ..store.resolve import SHORTEST, resolve
 from ..store.runs import RunTree
+from ..store.tagged import is_tag
 from . import here
 from .page import Known, page
 from .present import clean, coloured, emit, line, note, terminal_width
@@ -37,8 +39,16 @@ _DRAWN_AT_MOST: Final = 6
 @click.option("--metric", "chosen", multiple=True, metavar="NAME", help="Draw this metric; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def show(run: str, part: str | None, curves: bool | None, chosen: tuple[str, ...], as_json: bool) -> None:
-    """Show all that is known of RUN: the end of its id, its name, `@last`, `@{-2}`, `@best:METRIC`."""
+    """Show all that is known of RUN: the end of its id, its name, `@last`, `@{-2}`, `@best:METRIC`.
+
+    Of a result tag, or the id of a result, show the number that it declares, and what that stands on.
+    """
     found = here.repository()
+    if part is None and not curves and not chosen and _is_result(found, run):
+        from .declared import show_declared  # it loads the rules, which no run needs
+
+        if show_declared(found, run, as_json=as_json):
+            return
     run_id = _resolve(found, run)
     if part == "metrics":
         _print_metrics(found, run_id)
@@ -59,6 +69,14 @@ def show(run: str, part: str | None, curves: bool | None, chosen: tuple[str, ...
             line(text)
         if known.recorded and (chosen or (sys.stdout.isatty() if curves is None else curves)):
             _draw(found, known.record, chosen)
+
+
+def _is_result(found: Repository, text: str) -> bool:
+    """Whether a result may be meant. A tag of that name may still be none of ours."""
+    if ids.is_id(text):
+        with RunTree(found) as tree:
+            return tree.entry(result_path(text)) is not None
+    return is_tag(found, text)
 
 
 def _resolve(found: Repository, text: str) -> str:
@@ -157,6 +175,7 @@ def _document(known: Known) -> dict[str, Any]:
         "data": record.data,
         "split": _split(record),
         "fitted": record.fitted,
+        "evaluations": record.evaluations,
         "checkpoints": record.checkpoints,
         "artifacts": record.artifacts,
         "losses": record.losses,

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from ..data.holdouts import verify_anchors, verify_logs
 from ..data.places import places_of
 from ..errors import GitreproError, NotFound, UsageError
 from ..store.catalog import Catalog
@@ -173,7 +174,8 @@ def _dataset(found: Repository, checker: Checker, ref: str) -> Proof:
 
 
 def _run(found: Repository, checker: Checker, run_id: str) -> list[Proof]:
-    return verify_run(found, checker.store, run_id, checker.level, places=_places(found), checker=checker)
+    proofs = verify_run(found, checker.store, run_id, checker.level, places=_places(found), checker=checker)
+    return [*proofs, *verify_anchors(found, run_id)]
 
 
 def _places(found: Repository) -> Callable[[str], list[Lying]]:
@@ -194,6 +196,7 @@ def _everything(found: Repository, checker: Checker) -> Iterator[Named]:
         run_ids = tree.run_ids()
     for run_id in run_ids:
         yield run_id[-8:], lambda run_id=run_id: _run(found, checker, run_id)  # type: ignore[misc]
+    yield "test sets", lambda: verify_logs(found)
 
 
 def _unreadable(error: GitreproError) -> Callable[[], list[Proof]]:

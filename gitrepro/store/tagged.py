@@ -17,6 +17,14 @@ _NAME = re.compile(r"(?!-)(?!.*(\.\.|//|/\.|\.lock(/|$)))[^\x00-\x20\x7f~^:?*\[\
 _RUN: Final = re.compile(r"^Gitrepro-Run: (\S+)$", re.MULTILINE)
 
 
+def is_tag(repository: Repository, name: str) -> bool:
+    """Whether there is a tag `name`, of whatever kind."""
+    try:
+        return bool(_NAME.fullmatch(name)) and read_ref(repository.common_dir, f"refs/tags/{name}") is not None
+    except (GitreproError, OSError):
+        return False
+
+
 def runs_of_tag(repository: Repository, name: str) -> tuple[str, ...]:
     """The ids of the runs that the annotated tag `name` stands for; none where there is no such tag."""
     if not _NAME.fullmatch(name):

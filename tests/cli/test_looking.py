@@ -25,6 +25,7 @@ SHOWN = LISTED | {
     "checkpoints", "artifacts", "losses", "journal", "notes", "events", "parents", "resumes", "lineage", "attempts",
     "ranks", "adopted", "cells", "config_never_read", "preprocess", "watched", "fitted",
     "streams", "determinism", "stopping", "curves", "efficiency", "trace", "batch", "precision",
+    "evaluations",
 }  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def test_a_result_tag_is_signed_and_git_agrees(repo: Path, signers: Path, warm_c
     assert found == {"tag": "signed", "result": "signed", "run": "signed"}
     assert try_git(repo, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-tag", "result/vit").returncode == 0
     assert warm_cli("audit", "result/vit", cwd=repo).returncode == 0
-    assert json.loads(warm_cli("show", "result/vit", "--json", cwd=repo).stdout)["id"] == run
+    assert json.loads(warm_cli("show", "result/vit", "--json", cwd=repo).stdout)["runs"][0]["id"] == run
 
 
 def test_a_result_tag_by_openpgp(repo: Path, git: Git, warm_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_words_behind_the_signature_of_a_tag_cite_nothing(repo: Path, signers: P
     assert found[0]["state"] == "bad"
     control = try_git(repo, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-tag", "result/vit")
     assert control.returncode == 0, "plain Git takes it for signed"
-    assert json.loads(warm_cli("show", "result/vit", "--json", cwd=repo).stdout)["id"] == honest
+    assert json.loads(warm_cli("show", "result/vit", "--json", cwd=repo).stdout)["runs"][0]["id"] == honest
 
 
 def test_a_note_cannot_end_what_is_signed(repo: Path, signers: Path, warm_cli: Cli) -> None:

@@ -14,6 +14,7 @@ from .batch import batch
 from .checked import checked
 from .code import code
 from .efficiency import efficiency, trace
+from .evaluated import evaluated
 from .holdings import artifacts, checkpoints, data, fitted
 from .parts import LISTED_AT_MOST, Rows, listed
 from .precision import precision
@@ -81,6 +82,7 @@ def _sections(known: Known) -> Mapping[str, Rows]:
         "Batch": batch(record),
         "Precision": precision(record),
         "Checked": checked(record),
+        "Evaluated": evaluated(record),
         "Checkpoints": checkpoints(record),
         "Artifacts": artifacts(record),
         "Not kept": [(str(item.get("what")), str(item.get("why"))) for item in record.losses],

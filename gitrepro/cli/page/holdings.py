@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ...records.run import RunRecord
 from ..present import size
-from .parts import LISTED_AT_MOST, Rows, mapping, maps, value
+from .parts import LISTED_AT_MOST, Rows, listed, mapping, maps, value
 
 _DIGEST_SHOWN: Final = 15
 _PARTS_AT_MOST: Final = 6
@@ -18,7 +18,8 @@ def data(record: RunRecord) -> Rows:
     rows: Rows = []
     for entry in maps(record.data)[:LISTED_AT_MOST]:
         rows.append((version(entry), _dataset(entry)))
-        rows += [(f"  {version(split)}", _split(split)) for split in maps(entry.get("splits"))[:LISTED_AT_MOST]]
+        for split in maps(entry.get("splits"))[:LISTED_AT_MOST]:
+            rows += [(f"  {version(split)}", _split(split)), *_openings(record, split)]
     return _and_more(rows, len(record.data))
 
 
@@ -47,6 +48,13 @@ def _split(split: Mapping[str, Any]) -> str:
         told.append(f"{name} {_grouped(count)}{read}")
     more = len(mapping(split.get("parts"))) - _PARTS_AT_MOST
     return f"{_short(split.get('digest'))}  {', '.join(told)}{f', and {more} more' if more > 0 else ''}"
+
+
+def _openings(record: RunRecord, split: Mapping[str, Any]) -> Rows:
+    """By which entries of the holdout log of a split the run has opened a part of it."""
+    logs = [each for each in maps(record.holdouts) if each.get("split") == split.get("digest")]
+    opened = [str(each)[-8:] for log in logs for each in listed(log.get("opened"))]
+    return [("  opened", f"by {', '.join(opened[:LISTED_AT_MOST])} of the holdout log")] if opened else []
 
 
 def fitted(record: RunRecord) -> Rows:

@@ -174,6 +174,16 @@ def _blobs(record: RunRecord) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield _checkpoint(entry), entry
     for entry in record.artifacts:
         yield _artifact(entry), entry
+    yield from _predictions(record)
+
+
+def _predictions(record: RunRecord) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Those of evaluations that are no artifact any more, as another of their name took the place."""
+    known = {entry.get("blob") for entry in record.artifacts}
+    for entry in record.evaluations:
+        if entry.get("predictions") not in known:
+            named = {"blob": entry.get("predictions"), "size_bytes": entry.get("size_bytes")}
+            yield f"predictions of evaluation {entry.get('name')}", named
 
 
 def _checkpoint(entry: Mapping[str, Any]) -> str:
