@@ -382,6 +382,7 @@ def test_keys_that_age_does_not_know_are_refused(tmp_path: Path) -> None:
         ("age-encryption.org/v1\n...", "passphrase"),
         ("AGE-SECRET-KEY-1" + "Q" * 58, ""),
     ],
+    ids=["a public key", "nonsense", "something encrypted", "a wrong checksum"],
 )
 def test_what_is_no_private_key_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match="no private key that can be used") as error:
